@@ -1,0 +1,260 @@
+"""The commands. Each is one call into `Project`; exit codes are those of `errors`."""
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from rfm_spark import config as configs
+from rfm_spark.errors import ConfigError, RfmSparkError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from rfm_spark.pipelines.run_record import Run
+    from rfm_spark.project import Project
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+out = Console(width=None if sys.stdout.isatty() else 140)
+log = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
+
+Config = Annotated[Path, typer.Argument(help="the project's YAML file")]
+AsOf = Annotated[str, typer.Option("--as-of", help="the first day not seen, YYYY-MM-DD")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="override a value: a.b=c; may be repeated")]
+LakePath = Annotated[str | None, typer.Option("--lake", help="write and read the tables under this path")]
+Engine = Annotated[str, typer.Option("--engine", help="the engine that runs the job: spark")]
+
+SMALL_BYTES = 256 * 2**20
+
+
+@app.command()
+def check(
+    config: Config,
+    set_: Set = None,
+    lake: LakePath = None,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="print the project with every default filled in")
+    ] = False,
+) -> None:
+    """Find every fault of a project file, and lint its rules over all scores. Starts no JVM."""
+    loaded = configs.load(config, set_ or [], lake)
+    if defaults:
+        out.print(configs.defaults(loaded), markup=False, highlight=False, soft_wrap=True)
+        return
+    for warning in configs.warnings(loaded):
+        out.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+    segments = sum(len(segmentation.segments) for segmentation in loaded.segmentations)
+    out.print(
+        f"{config}: {len(loaded.sources)} sources, {len(loaded.segmentations)} segmentations, {segments} segments: good"
+    )
+
+
+@app.command()
+def run(
+    config: Config,
+    as_of: AsOf,
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="all gates, sizes and moves; nothing is published")
+    ] = False,
+) -> None:
+    """Ingest and segment as one run, and print the segments."""
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    done = project.run(_session(project), day, dry_run=dry_run)
+    _report_rows(project, done)
+    _report_segments(project, done)
+    if dry_run:
+        out.print("Dry run: nothing was published.")
+
+
+@app.command()
+def ingest(
+    config: Config,
+    as_of: AsOf,
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+    replay: Annotated[
+        bool, typer.Option("--replay", help="judge the quarantined again under today's contract")
+    ] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="with --replay: only rows with this reason")] = None,
+) -> None:
+    """Bring new rows of all sources into events, and the rest into quarantine."""
+    if reason and not replay:
+        raise ConfigError("--reason goes with --replay")
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    spark = _session(project)
+    _report_rows(project, project.replay(spark, day, reason) if replay else project.ingest(spark, day))
+
+
+@app.command()
+def segment(
+    config: Config,
+    as_of: AsOf,
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+    cut_points_from: Annotated[
+        str | None, typer.Option("--cut-points-from", help="score with the cut-points of this snapshot")
+    ] = None,
+) -> None:
+    """Measure, score and segment the customers of the events already in the lake."""
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    frozen = _date(cut_points_from) if cut_points_from else None
+    _report_segments(project, project.segment(_session(project), day, frozen))
+
+
+@app.command()
+def show(
+    config: Config,
+    as_of: AsOf,
+    table: Annotated[
+        str, typer.Argument(help="segments, quarantine, cut_points, runs, or any other table")
+    ] = "segments",
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+) -> None:
+    """Print what is published, for people."""
+    from rfm_spark.report import show as shown
+
+    project, day, stored = _project(config, set_, lake, engine), _date(as_of), shown.stored_table(table)
+    shown.show(out, project.config, table, project.read(_session(project), stored), day)
+
+
+@app.command()
+def explain(
+    config: Config,
+    as_of: AsOf,
+    customer: Annotated[str, typer.Option("--customer", help="the customer's id")],
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+) -> None:
+    """Say why one customer is in a segment: inputs, cut-points, scores, the rule that fired."""
+    from rfm_spark.report import explain as explained
+
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    spark = _session(project)
+    tables = [project.read(spark, name) for name in ("customer_metrics", "cut_points", "customer_segments")]
+    explained.explain(out, project.config, day, customer, *tables)
+
+
+@app.command()
+def init(directory: Annotated[Path, typer.Argument(help="a new or empty folder")]) -> None:
+    """Write a commented project to start from."""
+    for path in configs.template.write(directory):
+        out.print(str(path))
+    out.print(f"Next: rfm-spark check {directory}/project.yaml")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code; the last line of the log says it too.
+
+    `RFM_SPARK_DEBUG=1` shows where an error came from.
+    """
+    debug = os.environ.get("RFM_SPARK_DEBUG") == "1"
+    try:
+        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="rfm-spark", standalone_mode=True)
+    except RfmSparkError as error:
+        if debug:
+            raise
+        log.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        _leave(error.exit_code, error.status)
+    except KeyboardInterrupt:
+        _leave(1, "interrupted")
+    except Exception as error:
+        if debug:
+            raise
+        told = str(error).strip().splitlines()[:1]
+        log.print(
+            f"error: {type(error).__name__}: {''.join(told)[:500]}", markup=False, highlight=False, soft_wrap=True
+        )
+        log.print("This is a bug of rfm_spark; RFM_SPARK_DEBUG=1 shows where.", highlight=False)
+        _leave(1, "failed")
+
+
+def _leave(code: int, status: str) -> None:
+    log.print(f"rfm_spark: exit {code} ({status})", highlight=False)
+    sys.exit(code)
+
+
+def _project(config: Path, overrides: list[str] | None, lake: str | None, engine: str) -> "Project":
+    if engine != "spark":
+        raise ConfigError(f"--engine: found {engine}, expected spark")
+    loaded = configs.load(config, overrides or [], lake)
+    for warning in configs.warnings(loaded):
+        log.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+
+    from rfm_spark.project import Project
+    from rfm_spark.report.progress import Progress
+
+    return Project(loaded, Progress(log))
+
+
+def _session(project: "Project") -> "SparkSession":
+    from rfm_spark import session
+
+    size, small = _input_bytes(project), False
+    if size is not None:
+        small = size <= SMALL_BYTES
+        log.print(
+            f"Starting Spark for {size / 2**20:,.0f} MB of input: {'quick start' if small else 'full compiler'}",
+            highlight=False,
+        )
+    return session.build(small=small, catalog=project.config.lake.catalog is not None)
+
+
+def _input_bytes(project: "Project") -> int | None:
+    """Bytes of all local inputs and of the lake; None where any of them is not local."""
+    total = 0
+    for place in [*(source.path for source in project.config.sources), project.config.lake.path]:
+        if place is None or "://" in place or place.startswith("dbfs:"):
+            return None
+        fixed = Path(place.split("*")[0])
+        root = fixed if fixed.exists() else fixed.parent
+        files = [root] if root.is_file() else root.rglob("*") if root.is_dir() else []
+        total += sum(file.stat().st_size for file in files if file.is_file())
+    return total
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"found {text!r}, expected a date such as 2011-12-10") from None
+
+
+def _report_rows(project: "Project", done: "Run") -> None:
+    from rfm_spark.pipelines.conservation import reasons
+    from rfm_spark.report import tables
+
+    names = [source.name for source in project.config.sources]
+    out.print(tables.sources(done.counts, names))
+    for name in names:
+        told = ", ".join(f"{reason} {n:,}" for reason, n in reasons(done.counts, name))
+        if told:
+            out.print(f"{name}, quarantined for: {told}", highlight=False, markup=False)
+
+
+def _report_segments(project: "Project", done: "Run") -> None:
+    from rfm_spark.report.show import print_segments
+
+    for segmentation in project.config.segmentations:
+        print_segments(
+            out,
+            project.config,
+            segmentation.name,
+            [row for row in done.profiles if row["segmentation"] == segmentation.name],
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,338 @@
+"""The lake: the only code that knows Delta.
+
+Each write is one commit that carries the run id as its user metadata. Snapshot tables are replaced a slice at a time
+(`replaceWhere`, and the frame filtered to the same slice); `events` is appended once per base version, so that of two
+ingests that began at the same version only one gets in. A dry lake writes nothing and hands the frames on.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import delta.exceptions  # noqa: F401 - makes Delta's conflicts Python classes on a classic session
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from rfm_spark.config.models import Lake as LakeConfig
+from rfm_spark.errors import ConflictError, EnvironmentFault, RfmSparkError, SchemaMismatch
+from rfm_spark.schemas import TableSpec
+
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_PERSONAL = {"customer_key", "source_customer_id", "event_id", "order_id", "record"}
+_CONFLICTS = ("CONCURRENT", "PROTOCOL_CHANGED", "METADATA_CHANGED", "TRANSACTION_VERSION", "ConcurrentModification")
+_NO_TABLE = ("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write left: the frame to go on with, its rows, and the version (None in a dry lake)."""
+
+    frame: DataFrame
+    rows: int
+    version: int | None
+
+
+@dataclass(frozen=True)
+class _Commit:
+    version: int
+    predicate: str | None
+
+
+class Lake:
+    """The tables of one project, at a path or in a catalog, as one run sees and writes them."""
+
+    def __init__(self, spark: SparkSession, config: LakeConfig, run_id: str = "", *, dry: bool = False) -> None:
+        self.spark, self.run_id, self.dry = spark, run_id, dry
+        self._config = config
+        self._known: set[str] = set()
+        self._commits: dict[str, _Commit] = {}
+
+    # --- reading ---
+
+    @property
+    def place(self) -> str:
+        """Where the lake is, for messages."""
+        return self._config.path or f"{self._config.catalog}.{self._config.schema_}"
+
+    def identifier(self, table: str) -> str:
+        """The table as SQL names it."""
+        if self._config.path:
+            return f"delta.`{self._config.path.rstrip('/')}/{table}`"
+        return f"`{self._config.catalog}`.`{self._config.schema_}`.`{table}`"
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there."""
+        if table not in self._known:
+            with translated(f"{table} at {self.place}"):
+                try:
+                    self._table(table).schema  # noqa: B018 - asks the lake
+                except AnalysisException as error:
+                    if any(word in str(error) for word in _NO_TABLE) or "is not a Delta table" in str(error):
+                        return False
+                    raise
+            self._known.add(table)
+        return True
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """The table, at a version or as it is now."""
+        if version is None:
+            return self._table(table)
+        if self._config.path:
+            return self.spark.read.format("delta").option("versionAsOf", version).load(self._path(table))
+        return self.spark.sql(f"SELECT * FROM {self.identifier(table)} VERSION AS OF {version}")
+
+    def version(self, table: str) -> int | None:
+        """The newest version, or None where there is no table."""
+        return self._history(table, 1)[0]["version"] if self.exists(table) else None
+
+    # --- writing ---
+
+    def replace(self, spec: TableSpec, frame: DataFrame, slice_: Mapping[str, date] | None = None) -> Written:
+        """Replace one slice (all of the table without one) in one commit.
+
+        The frame is filtered to the slice as well, since not every engine rejects a row outside of it.
+        """
+        frame = self._conformed(spec, frame)
+        predicate = " AND ".join(f"{name} = DATE'{value.isoformat()}'" for name, value in (slice_ or {}).items())
+        if predicate:
+            frame = frame.filter(predicate)
+        if self.dry:
+            return _kept(frame)
+        options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
+        self._write(spec, frame, "overwrite", options)
+        return self._committed(spec.name, predicate or None)
+
+    def append_once(self, spec: TableSpec, frame: DataFrame, base: int | None) -> Written:
+        """Append what was decided against version `base`; a second append against the same base is refused.
+
+        Raises: ConflictError where another run appended since.
+        """
+        frame = self._conformed(spec, frame)
+        if self.dry:
+            return _kept(frame)
+        once = {"txnAppId": f"rfm_spark.{spec.name}", "txnVersion": str(0 if base is None else base + 1)}
+        self._write(spec, frame, "append", once)
+        return self._committed(spec.name, None)
+
+    def append(self, spec: TableSpec, frame: DataFrame) -> Written:
+        """Append rows that no other run can write, such as a row of `runs`."""
+        frame = self._conformed(spec, frame)
+        if self.dry:
+            return _kept(frame)
+        self._write(spec, frame, "append", {})
+        return self._committed(spec.name, None)
+
+    def merge(self, spec: TableSpec, changes: DataFrame, clauses: str) -> Written:
+        """One MERGE of `changes` (alias s) into the table (alias t) on its key; `clauses` are the WHEN parts."""
+        if self.dry:
+            return _kept(changes)
+        on = " AND ".join(f"t.`{name}` = s.`{name}`" for name in spec.key)
+        with translated(f"{spec.name} at {self.place}"), self._stamped():
+            changes.createOrReplaceTempView("_changes")
+            self.spark.sql(f"MERGE INTO {self.identifier(spec.name)} t USING _changes s ON {on} {clauses}").collect()
+            self.spark.catalog.dropTempView("_changes")
+        return self._committed(spec.name, None)
+
+    def complete_columns(self, spec: TableSpec, frame: DataFrame) -> DataFrame:
+        """The conformed frame, with the table's further columns as null, for a MERGE of whole rows."""
+        frame = self._conformed(spec, frame)
+        present = {name.lower() for name in frame.columns}
+        missing = [field for field in self._table(spec.name).schema if field.name.lower() not in present]
+        return (
+            frame.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing}) if missing else frame
+        )
+
+    def create(self, spec: TableSpec) -> None:
+        """Make the table where it is missing, so that every run leaves every table readable."""
+        if not self.dry and not self.exists(spec.name):
+            empty = self.spark.createDataFrame([], ", ".join(f"`{c.name}` {c.type}" for c in spec.columns))
+            self.append(spec, empty)
+
+    def verify(self) -> None:
+        """Check that no other run has replaced a slice that this run wrote.
+
+        Raises: ConflictError; the other run is the one that readers will see.
+        """
+        for table, mine in self._commits.items():
+            for row in self._history(table, 50):
+                if row["version"] <= mine.version:
+                    break
+                theirs = (row["operationParameters"] or {}).get("predicate")
+                overwrote = (row["operationParameters"] or {}).get("mode") == "Overwrite"
+                if overwrote and row["userMetadata"] != self.run_id and _same_slice(theirs, mine.predicate):
+                    raise ConflictError(
+                        f"another run replaced the same slice of {table} in {self.place} while this one was working; "
+                        "its result stands, this one is not published: run again if it should be"
+                    )
+
+    def versions(self) -> dict[str, int]:
+        """The version that each write of this run left, by table."""
+        return {table: commit.version for table, commit in self._commits.items()}
+
+    # --- inside ---
+
+    def _path(self, table: str) -> str:
+        return f"{str(self._config.path).rstrip('/')}/{table}"
+
+    def _table(self, table: str) -> DataFrame:
+        if self._config.path:
+            return self.spark.read.format("delta").load(self._path(table))
+        return self.spark.table(self.identifier(table))
+
+    def _history(self, table: str, limit: int) -> list[Row]:
+        with translated(f"{table} at {self.place}"):
+            history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT {limit}")
+            columns = ["version", "userMetadata", "operation", "operationParameters", "operationMetrics"]
+            return history.select(*columns).orderBy(F.desc("version")).collect()
+
+    def _committed(self, table: str, predicate: str | None) -> Written:
+        """Our newest commit on the table; a write that Delta skipped as already done has none."""
+        for row in self._history(table, 20):
+            if row["userMetadata"] == self.run_id:
+                self._commits[table] = _Commit(row["version"], predicate)
+                rows = int((row["operationMetrics"] or {}).get("numOutputRows", 0))
+                return Written(self.read(table, row["version"]), rows, row["version"])
+        raise ConflictError(f"another run wrote {table} in {self.place} first; nothing of this one was kept: run again")
+
+    def _write(self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str]) -> None:
+        with translated(f"{spec.name} at {self.place}"):
+            writer = frame.write.format("delta").mode(mode).options(**options).option("userMetadata", self.run_id)
+            if spec.partitioned_by:
+                writer = writer.partitionBy(*spec.partitioned_by)
+            if not self.exists(spec.name):
+                shown = [c.name for c in spec.columns if c.name not in _PERSONAL and _has_statistics(c.type)]
+                shown = [name for name in shown if name not in spec.partitioned_by]
+                writer = writer.option("delta.dataSkippingStatsColumns", ",".join(f"`{name}`" for name in shown))
+                self._make_schema()
+            elif "overwriteSchema" not in options and set(frame.columns) - set(self._table(spec.name).columns):
+                writer = writer.option("mergeSchema", "true")
+            if self._config.path:
+                writer.save(self._path(spec.name))
+            else:
+                writer.saveAsTable(self.identifier(spec.name))
+        self._known.add(spec.name)
+
+    def _make_schema(self) -> None:
+        if self._config.catalog:
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{self._config.catalog}`.`{self._config.schema_}`")
+
+    def _conformed(self, spec: TableSpec, frame: DataFrame) -> DataFrame:
+        """The frame in declared order with the declared comments, once its columns and types are as declared."""
+        actual = {field.name: field.dataType.simpleString() for field in frame.schema}
+        declared = {column.name: column.type for column in spec.columns}
+        faults = [f"no column {name}" for name in declared if name not in actual]
+        faults += [f"undeclared column {name}" for name in actual if name not in declared]
+        faults += [
+            f"{name} is {actual[name]}, declared {type_}"
+            for name, type_ in declared.items()
+            if name in actual and actual[name] != type_
+        ]
+        if self.exists(spec.name) and spec.name != "customers":
+            faults += self._type_changes(spec)
+        if faults:
+            raise SchemaMismatch(f"table {spec.name} in {self.place}: " + "; ".join(faults))
+        return frame.select(
+            *(F.col(f"`{c.name}`").alias(c.name, metadata={"comment": c.comment}) for c in spec.columns)
+        )
+
+    def _type_changes(self, spec: TableSpec) -> list[str]:
+        there = {field.name: field.dataType.simpleString() for field in self._table(spec.name).schema}
+        return [
+            f"{c.name} was {there[c.name]} when the table was made, and is {c.type} now; give it another name"
+            for c in spec.columns
+            if c.name in there and there[c.name] != c.type
+        ]
+
+    @contextmanager
+    def _stamped(self) -> Iterator[None]:
+        """Put the run id on commits made by SQL."""
+        before = self.spark.conf.get(_USER_METADATA, None)
+        self.spark.conf.set(_USER_METADATA, self.run_id)
+        try:
+            yield
+        finally:
+            if before is None:
+                self.spark.conf.unset(_USER_METADATA)
+            else:
+                self.spark.conf.set(_USER_METADATA, before)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what the engine raises into the cause that a user can act on; a bug stays what it is."""
+    try:
+        yield
+    except RfmSparkError:
+        raise
+    except Exception as error:
+        fault = cause(error, what)
+        if fault is None:
+            raise
+        raise fault from None
+
+
+def cause(error: Exception, what: str) -> RfmSparkError | None:
+    """The cause behind an exception of the engine, or None where it is not one that a user can mend."""
+    text = f"{type(error).__name__} {error}"
+    if any(word in text for word in _CONFLICTS):
+        return ConflictError(
+            f"another writer changed {what} at the same time; nothing of this write was kept: run again"
+        )
+    for words, advice in _ENVIRONMENT.items():
+        if any(word in text for word in words):
+            return EnvironmentFault(f"{what}: {advice}")
+    if isinstance(error, ConnectionError | OSError) and not isinstance(error, PySparkException):
+        return EnvironmentFault(f"{what}: the connection to Spark or its storage broke; see its log, then run again")
+    return None
+
+
+_ENVIRONMENT: Mapping[tuple[str, ...], str] = {
+    ("No space left on device", "Disk quota exceeded"): "the disk is full; free space and run again",
+    (
+        "Permission denied",
+        "AccessDenied",
+        "AccessControlException",
+        "Read-only file system",
+        "Mkdirs failed",
+        "Operation not permitted",
+        "Unable to create directory",
+        "mkdir of ",
+    ): "no right to write there; mend the rights and run again",
+    ("OutOfMemoryError", "Java heap space", "GC overhead limit"): (
+        "out of memory; give the driver or executors more (RFM_SPARK_DRIVER_MEMORY, or spark-submit's --driver-memory "
+        "and --executor-memory) and run again"
+    ),
+    (
+        "Connection refused",
+        "UnknownHostException",
+        "Py4JNetworkError",
+        "UNAVAILABLE",
+        "SparkContext was shut down",
+        "stopped SparkContext",
+        "ExecutorLostFailure",
+    ): "the cluster or its storage failed; see the driver's log, mend it and run again",
+}
+
+
+def _same_slice(theirs: str | None, mine: str | None) -> bool:
+    """Whether two overwrites touch the same rows: history tells the predicate in another spelling, so compare dates."""
+    if not theirs or theirs == "[]" or mine is None:
+        return True
+    return all(part.split("DATE'")[1].rstrip("'") in theirs for part in mine.split(" AND "))
+
+
+def _has_statistics(type_: str) -> bool:
+    return not type_.startswith(("array", "map", "struct"))
+
+
+def _kept(frame: DataFrame) -> Written:
+    kept = frame.persist()
+    return Written(kept, kept.count(), None)
+
+
+def empty(spark: SparkSession, spec: TableSpec) -> DataFrame:
+    """A frame of the table's declared columns without rows."""
+    return spark.createDataFrame([], T.StructType.fromDDL(", ".join(f"`{c.name}` {c.type}" for c in spec.columns)))

@@ -1,0 +1,80 @@
+"""Rows read = accepted + quarantined + exact duplicates, for each source; and the gate on the quarantined share."""
+
+from collections.abc import Iterable, Mapping
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.errors import GateError, RfmSparkError
+from rfm_spark.pipelines.run_record import Run
+from rfm_spark.steps import events
+
+
+def count_events(run: Run, settled: DataFrame, names: Iterable[str]) -> None:
+    """Rows by source, outcome and reasons: the one pass that makes and keeps the settled rows."""
+    rows = settled.groupBy("source", "outcome", "reasons").count().collect()
+    for name in names:
+        mine = [(r["outcome"], r["reasons"], r["count"]) for r in rows if r["source"] == name]
+        kept = sum(n for outcome, _, n in mine if outcome in (events.ACCEPTED, events.REPLACED))
+        doubled = sum(n for outcome, _, n in mine if outcome == events.DUPLICATE)
+        bad = [(reasons, n) for outcome, reasons, n in mine if outcome == events.QUARANTINED]
+        _record(run, name, sum(n for *_, n in mine), kept, doubled, bad)
+
+
+def count_others(run: Run, judged: Mapping[str, DataFrame]) -> None:
+    """The same for sources of profiles and rates, where rows of one content are one."""
+    for name, frame in judged.items():
+        distinct = F.count_distinct(F.when(F.size("reasons") == 0, F.col("content_hash")))
+        rows = frame.groupBy("reasons").agg(F.count(F.lit(1)).alias("n"), distinct.alias("distinct")).collect()
+        clean = [row for row in rows if not row["reasons"]]
+        kept = sum(row["distinct"] for row in clean)
+        doubled = sum(row["n"] - row["distinct"] for row in clean)
+        bad = [(row["reasons"], row["n"]) for row in rows if row["reasons"]]
+        _record(run, name, sum(row["n"] for row in rows), kept, doubled, bad)
+
+
+def total(run: Run, outcome: str, names: Iterable[str] | None = None) -> int:
+    """Rows of an outcome, over the named sources or all."""
+    wanted = {source.name for source in run.config.sources} if names is None else set(names)
+    return sum(run.counts.get(f"{name}.{outcome}", 0) for name in wanted)
+
+
+def gate(run: Run) -> None:
+    """Stop the run where a source has too large a share of quarantined rows. Raises: GateError."""
+    limit = run.config.contract.max_quarantined_share
+    failed = []
+    for source in run.config.sources:
+        read, bad = run.counts[f"{source.name}.rows_read"], run.counts[f"{source.name}.quarantined"]
+        if read and bad / read > limit:
+            told = ", ".join(f"{reason} {n:,}" for reason, n in reasons(run.counts, source.name)[:5])
+            failed.append(
+                f"source {source.name}: {bad:,} of {read:,} rows ({bad / read:.1%}) do not meet the contract: {told}"
+            )
+    if failed:
+        raise GateError(
+            "; ".join(failed) + f". Allowed is contract.max_quarantined_share = {limit:.1%}; nothing was published. "
+            "Mend the source or its mapping, or raise the limit if this is expected"
+        )
+
+
+def reasons(counts: Mapping[str, int], source: str) -> list[tuple[str, int]]:
+    """(reason, rows) of a source, the most frequent first."""
+    prefix = f"{source}.reason."
+    found = [(key[len(prefix) :], n) for key, n in counts.items() if key.startswith(prefix)]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _record(run: Run, source: str, read: int, kept: int, doubled: int, bad: list[tuple[list[str], int]]) -> None:
+    quarantined = sum(n for _, n in bad)
+    if read != kept + doubled + quarantined:
+        raise RfmSparkError(f"source {source}: {read} rows read, but {kept} + {quarantined} + {doubled} accounted for")
+    run.counts |= {
+        f"{source}.rows_read": read,
+        f"{source}.accepted": kept,
+        f"{source}.quarantined": quarantined,
+        f"{source}.exact_duplicates": doubled,
+    }
+    for each, n in bad:
+        for reason in each:
+            key = f"{source}.reason.{reason}"
+            run.counts[key] = run.counts.get(key, 0) + n

@@ -1,0 +1,162 @@
+"""Ingest: sources → contract → events, quarantine and customers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas, sources
+from rfm_spark.config.models import Source
+from rfm_spark.errors import InputError
+from rfm_spark.pipelines import conservation, quarantine
+from rfm_spark.pipelines.run_record import Run
+from rfm_spark.steps import contract, customers, events, rates
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What the segmentation goes on with: all events and all profiles (None where no source has any)."""
+
+    events: DataFrame
+    profiles: DataFrame | None
+
+
+def ingest(run: Run) -> Ingested:
+    """Bring every source's new rows into `events`, `quarantine` and `customers`.
+
+    Raises: InputError, GateError before anything is written; ConflictError where another ingest was faster.
+    """
+    with run.stage("sources"):
+        mapped = {source.name: sources.read(run.spark, source) for source in run.config.sources}
+        run.inputs.update({source.name: str(source.path or source.table) for source in run.config.sources})
+        profiles = {
+            s.name: contract.judge_profiles(mapped[s.name], s, run.config).persist() for s in _of_kind(run, "profile")
+        }
+    with run.stage("contract") as stage:
+        settlement = _settle(run, mapped)
+        conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
+        conservation.count_others(run, {**profiles, **settlement.rates})
+        stage.rows = conservation.total(run, "rows_read")
+        conservation.gate(run)
+    with run.stage("events") as stage:
+        all_events, stage.rows = _write_events(run, settlement)
+    with run.stage("quarantine") as stage:
+        stage.rows = conservation.total(run, "quarantined")
+        others = list((profiles | settlement.rates).values())
+        quarantine.write(run, settlement.identified, settlement.settled, others)
+    with run.stage("customers"):
+        all_profiles = _write_customers(run, profiles)
+    settlement.settled.unpersist()
+    return Ingested(all_events, all_profiles)
+
+
+def replay(run: Run, reason: str | None) -> None:
+    """Judge the quarantined rows of event sources again under today's contract, and free what passes.
+
+    Profiles and rates need none: every ingest judges them anew.
+    """
+    with run.stage("quarantine") as stage:
+        held = quarantine.held(run, [source.name for source in run.config.event_sources()], reason)
+        mapped = quarantine.mapped_again(run, held)
+        mapped |= {s.name: sources.read(run.spark, s) for s in _of_kind(run, "rates")}
+    with run.stage("contract") as stage:
+        settlement = _settle(run, mapped)
+        conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
+        stage.rows = conservation.total(run, "rows_read")
+    with run.stage("events") as stage:
+        _, stage.rows = _write_events(run, settlement)
+    with run.stage("quarantine") as stage:
+        stage.rows = conservation.total(run, "quarantined")
+        quarantine.rewrite(run, held, settlement.identified, settlement.settled)
+
+
+def stored(run: Run) -> Ingested:
+    """The events and profiles already in the lake, for a segmentation without an ingest."""
+    if not run.lake.exists("events"):
+        raise InputError(f"no events in {run.lake.place} yet; run `rfm-spark ingest` (or `run`) first")
+    return Ingested(run.lake.read("events"), run.lake.read("customers") if run.lake.exists("customers") else None)
+
+
+@dataclass(frozen=True)
+class _Settlement:
+    """Rows of event sources with their identity, and with their outcome; rates; the events they were held against."""
+
+    identified: DataFrame
+    settled: DataFrame
+    rates: Mapping[str, DataFrame]
+    existing: DataFrame | None
+    base: int | None
+
+
+def _settle(run: Run, mapped: Mapping[str, DataFrame]) -> _Settlement:
+    base = run.lake.version("events")
+    existing = run.lake.read("events", base) if base is not None else None
+    judged_rates = {
+        s.name: contract.judge_rates(mapped[s.name], s, run.config).persist() for s in _of_kind(run, "rates")
+    }
+    clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
+    dated = rates.spans(reduce(DataFrame.unionByName, clean_rates)) if clean_rates else None
+    judged = [_judge(run, s, mapped[s.name], dated) for s in run.config.event_sources() if s.name in mapped]
+    identified = _identify(run, reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), judged))
+    nets_orders = run.config.refunds.policy == "net_on_order_date"
+    # the raw record is made only where it may be needed: it is wide, and clean rows drop it
+    needed = (F.size("reasons") > 0) | (F.lit(nets_orders) & (F.col("event_type") == "refund"))
+    settled = events.settle(identified.withColumn("record", F.when(needed, F.col("record"))), existing).persist()
+    if nets_orders:
+        orders = existing.filter(F.col("event_type") == "purchase") if existing is not None else None
+        settled = events.match_refunds(settled, orders)
+    return _Settlement(identified, settled, judged_rates, existing, base)
+
+
+def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None) -> DataFrame:
+    foreign = "currency" in source.columns or (source.currency or run.config.currency) != run.config.currency
+    judged = contract.judge_events(mapped, source, run.config, dated if foreign else None)
+    declared = F.lit(source.event_id_columns is not None)
+    return judged.withColumns({"declared_id": declared, "on_change": F.lit(source.on_change)})
+
+
+def _of_kind(run: Run, kind: str) -> list[Source]:
+    return [source for source in run.config.sources if source.kind == kind]
+
+
+def _identify(run: Run, judged: DataFrame) -> DataFrame:
+    if any(source.event_id_columns is None for source in run.config.event_sources()):
+        return events.identify(judged)
+    return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
+
+
+def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
+    """All events as they are now, and how many this run brought."""
+    settled, existing = settlement.settled, settlement.existing
+    names = dict.fromkeys(name for source in run.config.event_sources() for name in sources.extra_columns(source))
+    spec = schemas.EVENTS.with_columns(
+        *(schemas.configured(n, settled.schema[n].dataType.simpleString()) for n in names)
+    )
+    kept = settled.filter(events.is_kept()).withColumn("ingested_run_id", F.lit(run.run_id))
+    rows = kept.select(*(f"`{name}`" for name in spec.column_names()))
+    accepted = conservation.total(run, "accepted", [source.name for source in run.config.event_sources()])
+    replaced = settled.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")
+    if existing is not None and run.dry:
+        return rows.unionByName(
+            existing.join(replaced, ["source", "event_id"], "left_anti"), allowMissingColumns=True
+        ), accepted
+    if existing is not None and not accepted:
+        return existing, 0
+    if existing is not None and not replaced.isEmpty():
+        clauses = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        return run.lake.merge(spec, run.lake.complete_columns(spec, rows), clauses).frame, accepted
+    # few files a month: a month is what later reads prune by
+    return run.lake.append_once(spec, rows.hint("rebalance", "event_month"), settlement.base).frame, accepted
+
+
+def _write_customers(run: Run, profiles: Mapping[str, DataFrame]) -> DataFrame | None:
+    if not profiles:
+        return None
+    merged = customers.merge_profiles([profile.filter(F.size("reasons") == 0) for profile in profiles.values()])
+    names = [name for name in merged.columns if name not in ("customer_key", "profile_date")]
+    spec = schemas.CUSTOMERS.with_columns(
+        *(schemas.configured(n, merged.schema[n].dataType.simpleString()) for n in names)
+    )
+    return run.lake.replace(spec, merged).frame

@@ -1,0 +1,105 @@
+"""The table `quarantine`: every rejected row once, until it passes."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import __version__, config, schemas, sources
+from rfm_spark.errors import InputError
+from rfm_spark.pipelines import conservation
+from rfm_spark.pipelines.run_record import Run, complete_runs
+from rfm_spark.steps import events
+
+_MERGE = (
+    "WHEN MATCHED AND s.gone THEN DELETE "
+    "WHEN MATCHED AND t.reasons <> s.reasons THEN UPDATE SET t.reasons = s.reasons, t.run_id = s.run_id "
+    "WHEN NOT MATCHED AND NOT s.gone THEN INSERT (quarantine_id, source, reasons, record, source_file, run_id, "
+    "ingest_date) VALUES (s.quarantine_id, s.source, s.reasons, s.record, s.source_file, s.run_id, s.ingest_date)"
+)
+_COLUMNS = ["source", "source_file", "reasons", "record"]
+_FEW = 1_000_000  # rows that one file holds well
+
+
+def write(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[DataFrame]) -> None:
+    """Add what this run rejects, and take out what was read again and passes now."""
+    rows = _rejected(run, identified, settled, others)
+    if run.dry:
+        return
+    if not run.lake.exists("quarantine"):
+        few = conservation.total(run, "quarantined") < _FEW
+        run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if few else rows, None)
+        return
+    passing = [frame.filter(F.size("reasons") == 0).select("source", "record") for frame in (identified, *others)]
+    _merge(run, rows, _freed(run, reduce(DataFrame.unionByName, passing), rows))
+
+
+def rewrite(run: Run, replayed: DataFrame, identified: DataFrame, settled: DataFrame) -> None:
+    """After a replay: what is still rejected stays, under its reasons of today; the rest of the replayed goes."""
+    rows = _rejected(run, identified, settled, [])
+    _merge(run, rows, _gone(replayed, rows))
+
+
+def held(run: Run, names: Sequence[str], reason: str | None) -> DataFrame:
+    """Quarantined rows of the named sources, of one reason or any. Raises: InputError where there is no table."""
+    if not run.lake.exists("quarantine"):
+        raise InputError(f"nothing was ever quarantined in {run.lake.place}; run `rfm-spark ingest` first")
+    rows = run.lake.read("quarantine").filter(F.col("source").isin(list(names)))
+    return rows.filter(F.array_contains("reasons", reason)) if reason else rows
+
+
+def mapped_again(run: Run, rows: DataFrame) -> dict[str, DataFrame]:
+    """The raw rows behind quarantined records, mapped as their sources are mapped today."""
+    mapped = {}
+    for source in run.config.event_sources():
+        schema = sources.raw_schema(run.spark, source)
+        raw = rows.filter(F.col("source") == source.name).select(
+            F.from_json("record", schema).alias("raw"), F.col("source_file").alias(sources.FILE)
+        )
+        mapped[source.name] = sources.canonical(raw.select("raw.*", sources.FILE), source)
+        run.inputs[source.name] = "quarantine"
+    return mapped
+
+
+def _rejected(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[DataFrame]) -> DataFrame:
+    bad = settled.filter(F.col("outcome") == events.QUARANTINED)
+    frames = [bad.filter(F.col("record").isNotNull()).select(*_COLUMNS)]
+    frames += [other.filter(F.size("reasons") > 0).select(*_COLUMNS) for other in others]
+    if any(key.endswith(f".{events.CONFLICT}") for key in run.counts):
+        # their records were not kept on the way, so read these few rows again
+        which = bad.filter(F.col("record").isNull()).select("source", "event_id", "content_hash", "reasons").distinct()
+        again = identified.filter(F.size("reasons") == 0).drop("reasons")
+        frames.append(again.join(which, ["source", "event_id", "content_hash"]).select(*_COLUMNS))
+    rejected = reduce(DataFrame.unionByName, frames)
+    return events.quarantine_rows(rejected, run.run_id, F.lit(run.started_at.date()))
+
+
+def _freed(run: Run, passing: DataFrame, rejected_now: DataFrame) -> DataFrame | None:
+    """Quarantined rows whose record was read again and is no longer rejected; None where there can be none."""
+    rows = run.lake.read("quarantine")
+    if not _judges_otherwise(run):
+        late = F.array(F.lit(events.CONFLICT), F.lit(events.NO_ORDER))  # these depend on other rows too
+        rows = rows.filter(F.arrays_overlap("reasons", late))
+    if rows.isEmpty():
+        return None
+    return _gone(rows.join(passing, ["source", "record"], "left_semi"), rejected_now)
+
+
+def _gone(rows: DataFrame, rejected_now: DataFrame) -> DataFrame:
+    still = rejected_now.select("quarantine_id")
+    return rows.join(still, "quarantine_id", "left_anti").withColumn("gone", F.lit(True))
+
+
+def _merge(run: Run, rejected: DataFrame, freed: DataFrame | None) -> None:
+    changes = rejected.withColumn("gone", F.lit(False))
+    if freed is not None:
+        changes = changes.unionByName(freed)
+    if freed is not None or conservation.total(run, "quarantined"):
+        run.lake.merge(schemas.QUARANTINE, changes, _MERGE)
+
+
+def _judges_otherwise(run: Run) -> bool:
+    """Whether the config or the code changed since the last complete run, so that other rows may pass."""
+    newest = complete_runs(run.lake).orderBy(F.desc("ended_at")).select("config_hash", "code_version").head()
+    return newest is None or tuple(newest) != (config.config_hash(run.config), __version__)

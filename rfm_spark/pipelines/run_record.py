@@ -1,0 +1,133 @@
+"""What one run is, and the row of `runs` that it writes last."""
+
+import json
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from rfm_spark import __version__, schemas, session
+from rfm_spark import config as configs
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.errors import RfmSparkError
+from rfm_spark.lake import Lake, cause
+
+COMPLETE = "complete"
+
+
+class Stage:
+    """A stage that is under way; `rows` is what it tells when it ends."""
+
+    rows: int | None = None
+    note: str = ""
+
+
+@dataclass
+class Run:
+    """One run: what it was asked, the lake as it sees it, and what it has counted so far.
+
+    The run id and the clock are made by the caller; nothing below reads the time by itself.
+    """
+
+    spark: SparkSession
+    config: ProjectConfig
+    lake: Lake
+    job: str
+    as_of: date
+    run_id: str
+    started_at: datetime
+    clock: Callable[[], datetime]
+    stage: Callable[[str], AbstractContextManager[Stage]]
+    inputs: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    profiles: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def dry(self) -> bool:
+        """Whether nothing is to be published."""
+        return self.lake.dry
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Run the body, then check that its slices are still its own, then write its row of `runs`.
+
+    A run that fails writes a row too, with the reason; should that fail as well, the first reason is the one raised.
+    """
+    with session.settings(run.spark):
+        try:
+            yield
+            if not run.dry:
+                run.lake.verify()
+                _write(run, COMPLETE, 0, None)
+        except Exception as error:
+            fault = error if isinstance(error, RfmSparkError) else cause(error, f"run {run.run_id}")
+            if not run.dry:
+                _write_failure(run, fault or RfmSparkError("an unexpected error; see the log"))
+            if fault is error or fault is None:
+                raise
+            raise fault from error
+
+
+def complete_runs(lake: Lake) -> DataFrame:
+    """One row a complete run, as table `runs`."""
+    runs = lake.read("runs") if lake.exists("runs") else lake.spark.createDataFrame([], _ddl())
+    return runs.filter(F.col("status") == COMPLETE)
+
+
+def published_versions(lake: Lake) -> dict[str, int]:
+    """The version of each table that readers of the newest complete run see."""
+    newest = complete_runs(lake).orderBy(F.desc("ended_at"), F.desc("run_id")).select("table_versions").head()
+    return dict(newest["table_versions"]) if newest else {}
+
+
+def published_snapshots(lake: Lake) -> list[date]:
+    """Every as_of that has a complete segmentation, ascending."""
+    rows = complete_runs(lake).filter(F.col("job").isin("run", "segment")).select("as_of").distinct().collect()
+    return sorted(row["as_of"] for row in rows)
+
+
+def read_published(lake: Lake, table: str) -> DataFrame | None:
+    """A table as the newest complete run left it, or None where no complete run has it."""
+    version = published_versions(lake).get(table)
+    return None if version is None else lake.read(table, version)
+
+
+def _ddl() -> str:
+    return ", ".join(f"`{column.name}` {column.type}" for column in schemas.RUNS.columns)
+
+
+def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
+    before, mine = published_versions(run.lake), run.lake.versions()
+    # a version only grows, so the greater of the two holds what both runs wrote
+    versions = {table: max(before.get(table, -1), mine.get(table, -1)) for table in before | mine}
+    row = (
+        run.run_id,
+        run.job,
+        run.as_of,
+        run.started_at,
+        run.clock(),
+        status,
+        exit_code,
+        message,
+        json.dumps(configs.resolved(run.config), ensure_ascii=False, sort_keys=True),
+        configs.config_hash(run.config),
+        __version__,
+        f"spark {run.spark.version}, python {platform.python_version()}",
+        run.inputs,
+        run.counts,
+        versions,
+    )
+    run.lake.append(schemas.RUNS, run.spark.createDataFrame([row], _ddl()))
+
+
+def _write_failure(run: Run, fault: RfmSparkError) -> None:
+    try:
+        _write(run, fault.status, fault.exit_code, str(fault)[:2000])
+    except Exception:
+        return

@@ -1,0 +1,191 @@
+"""Segment: events → activity → metrics → cut points → scores → segments → profiles, for one as_of."""
+
+from collections.abc import Mapping
+from datetime import date
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.config import expressions
+from rfm_spark.config.models import ProjectConfig, Segmentation
+from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.lake import Written
+from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.run_record import Run, published_snapshots, read_published
+from rfm_spark.schemas import Column
+from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
+from rfm_spark.steps.cut_points import FittedCuts
+
+_PROFILE_ERROR = 0.001  # of the brackets that locate medians, which are exact
+
+
+def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> None:
+    """Measure, score and segment every customer as of one date, and publish the snapshot.
+
+    One shuffle of events by customer; cut-points, scores and segments add none of customers but the join with the
+    previous snapshot.
+    """
+    config, snapshot = run.config, {"snapshot_date": run.as_of}
+    with run.stage("metrics") as stage:
+        written = _measure(run, data)
+        measured = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
+        stage.rows = run.counts["customer_metrics.rows"] = written.rows
+    with run.stage("cut points") as stage:
+        cuts = {s.name: _fit(run, measured, s, cut_points_from) for s in config.segmentations}
+        rows = [row for fitted in cuts.values() for row in cut_points.rows(fitted, run.as_of)]
+        stage.rows = len(rows)
+        run.lake.replace(schemas.CUT_POINTS, _frame(run, schemas.CUT_POINTS, rows), snapshot)
+    with run.stage("segments") as stage:
+        assigned = {s.name: _assign(run, measured, s, cuts[s.name]) for s in config.segmentations}
+        everyone = reduce(
+            lambda a, b: a.unionByName(b, allowMissingColumns=True),
+            map(_narrow(run), config.segmentations, assigned.values()),
+        )
+        spec = schemas.customer_segments(_score_names(config))
+        placed = segments.with_previous(everyone, _previous(run))
+        stage.rows = run.counts["customer_segments.rows"] = run.lake.replace(spec, placed, snapshot).rows
+    with run.stage("profiles") as stage:
+        criteria = {name: name for name, criterion in config.criteria.items() if criterion.sql}
+        spec = schemas.segment_profiles(criteria)
+        names = [*schemas.PROFILED_METRICS, *criteria]
+        found = [profiles.profile(assigned[s.name], s, names, _PROFILE_ERROR) for s in config.segmentations]
+        rows = profiles.with_snapshot([row for part in found for row in part], run.as_of)
+        stage.rows = len(rows)
+        run.profiles = [dict(zip(spec.column_names(), row, strict=True)) for row in rows]
+        run.lake.replace(spec, _frame(run, spec, rows), snapshot)
+
+
+def used_attributes(config: ProjectConfig) -> list[str]:
+    """Attributes of profiles that criteria, rules or groups use, in the config's order; a snapshot carries its own."""
+    known = dict.fromkeys(name for source in config.sources for name in source.attributes)
+    texts = [c.sql for c in config.criteria.values() if c.sql]
+    texts += [s.when for segmentation in config.segmentations for s in segmentation.segments if s.when]
+    used = {name for text in texts for name in expressions.names(text)}
+    used |= {c.metric for c in config.criteria.values() if c.metric}
+    for segmentation in config.segmentations:
+        scoring = segmentation.scoring
+        used |= {scoring.group_by, *(own.group_by for own in scoring.criteria.values())} - {None}
+    return [name for name in known if name in used]
+
+
+def _measure(run: Run, data: Ingested) -> Written:
+    config = run.config
+    first = data.events.agg(F.min("event_date")).head()[0] if config.reference_period.all else None
+    boundaries = periods.boundaries(config.reference_period, run.as_of, first)
+    attributes = used_attributes(config)
+    known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
+    done = activity.activity(data.events, config.refunds.policy, run.as_of)
+    frame = metrics.with_criteria(metrics.metrics(done, known, boundaries), config.criteria)
+    own = [name for name, criterion in config.criteria.items() if criterion.sql]
+    spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
+        *(Column(name, "double", f"criterion {name}") for name in own),
+        *(Column(name, frame.schema[name].dataType.simpleString(), "attribute of the customer") for name in attributes),
+    )
+    return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
+
+
+def _fit(run: Run, measured: DataFrame, segmentation: Segmentation, frozen_from: date | None) -> list[FittedCuts]:
+    plans = cut_points.plan(segmentation, run.config.criteria_of(segmentation), frozen_from)
+    population = _fit_population(measured, run.config, segmentation)
+    groups = dict.fromkeys(one.group_by for one in plans if one.group_by)
+    doubles = {one.metric: scores.cleaned(F.col(f"`{one.metric}`")) for one in plans}
+    frame = population.select(
+        *(f"`{g}`" for g in groups if g not in doubles), *(c.alias(n) for n, c in doubles.items())
+    )
+    fitted = cut_points.fit(frame, [one for one in plans if one.method != "frozen"])
+    fitted += _frozen(run, [one for one in plans if one.method == "frozen"])
+    order = [one.criterion for one in plans]
+    fitted.sort(key=lambda one: order.index(one.cut.criterion))
+    return cut_points.with_attainable(scores.score_all(frame, _cuts(fitted)), fitted)
+
+
+def _fit_population(measured: DataFrame, config: ProjectConfig, segmentation: Segmentation) -> DataFrame:
+    buys = any(s.event_type and "purchase" in s.event_type.possible() for s in config.event_sources())
+    fit_on = segmentation.scoring.fit_on or ("orders" if buys else "contacts")
+    if fit_on == "everyone":
+        return measured
+    return measured.filter(
+        F.col("frequency") > 0 if fit_on == "orders" else F.col("contacts") + F.col("engagements") > 0
+    )
+
+
+def _frozen(run: Run, plans: list[cut_points.CriterionCut]) -> list[FittedCuts]:
+    """Cut-points of an earlier snapshot, as the newest complete run left them."""
+    if not plans:
+        return []
+    table = read_published(run.lake, "cut_points")
+    fitted, faults = [], []
+    for plan in plans:
+        where = f"segmentations.{plan.segmentation}.scoring.snapshot"
+        wanted = (F.col("snapshot_date") == F.lit(plan.snapshot)) & (F.col("segmentation") == plan.segmentation)
+        rows = table.filter(wanted & (F.col("criterion") == plan.criterion)).collect() if table is not None else []
+        if not rows:
+            there = ", ".join(str(day) for day in published_snapshots(run.lake)[-5:]) or "none"
+            faults.append(
+                Fault(where, f"no cut-points of {plan.criterion} at {plan.snapshot}; published snapshots: {there}")
+            )
+        fitted += cut_points.from_rows(plan, rows)
+    if faults:
+        raise ConfigError(faults, "frozen cut-points")
+    return fitted
+
+
+def _cuts(fitted: list[FittedCuts]) -> Mapping[str, scores.Cuts]:
+    by_criterion: dict[str, list[FittedCuts]] = {}
+    for one in fitted:
+        by_criterion.setdefault(one.cut.criterion, []).append(one)
+    return {
+        name: scores.Cuts(
+            ones[0].cut.metric,
+            ones[0].cut.better,
+            ones[0].cut.bins,
+            ones[0].cut.group_by,
+            {o.group: o.values for o in ones},
+        )
+        for name, ones in by_criterion.items()
+    }
+
+
+def _assign(run: Run, measured: DataFrame, segmentation: Segmentation, fitted: list[FittedCuts]) -> DataFrame:
+    scored = scores.score_all(measured, _cuts(fitted))
+    return segments.assign(scored, segmentation)
+
+
+def _narrow(run: Run):
+    """From an assigned frame to the columns of `customer_segments`."""
+
+    def narrow(segmentation: Segmentation, assigned: DataFrame) -> DataFrame:
+        names = list(run.config.criteria_of(segmentation))
+        plans = cut_points.plan(segmentation, run.config.criteria_of(segmentation), None)
+        joined = scores.joined([F.col(f"`{name}`") for name in names], [plan.bins for plan in plans])
+        others = [name for name in _score_names(run.config) if name not in names]
+        return assigned.select(
+            "snapshot_date",
+            F.lit(segmentation.name).alias("segmentation"),
+            "customer_key",
+            "segment",
+            joined.alias("rfm_score"),
+            "rule",
+            *(F.col(f"`{name}`").alias(f"{name}_score") for name in names),
+            *(F.lit(None).cast("int").alias(f"{name}_score") for name in others),
+        )
+
+    return narrow
+
+
+def _score_names(config: ProjectConfig) -> tuple[str, ...]:
+    used = {name for segmentation in config.segmentations for name in config.criteria_of(segmentation)}
+    return tuple(name for name in config.criteria if name in used)
+
+
+def _previous(run: Run) -> DataFrame | None:
+    """The newest earlier complete snapshot of `customer_segments`."""
+    earlier = [day for day in published_snapshots(run.lake) if day < run.as_of]
+    table = read_published(run.lake, "customer_segments") if earlier else None
+    return table.filter(F.col("snapshot_date") == F.lit(earlier[-1])) if table is not None else None
+
+
+def _frame(run: Run, spec: schemas.TableSpec, rows: list[tuple]) -> DataFrame:
+    return run.spark.createDataFrame(rows, ", ".join(f"`{c.name}` {c.type}" for c in spec.columns)).coalesce(1)

@@ -1,0 +1,111 @@
+"""The public entry: the same pipelines as the commands, on a session of the caller's."""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from rfm_spark import config as configs
+from rfm_spark import session
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.errors import InputError
+from rfm_spark.lake import Lake
+from rfm_spark.pipelines.ingest import ingest, replay, stored
+from rfm_spark.pipelines.run_record import Run, Stage, published_snapshots, published_versions, recorded
+from rfm_spark.pipelines.segment import segment
+
+StageReporter = Callable[[str], AbstractContextManager[Stage]]
+
+
+@contextmanager
+def _silent(_: str) -> Iterator[Stage]:
+    yield Stage()
+
+
+class Project:
+    """One project file, and the jobs it describes.
+
+    >>> project = Project.load("conf/cdnow.yaml")
+    >>> project.run(spark, as_of=date(1998, 7, 1))
+    >>> project.read(spark, "current_segments")
+    """
+
+    def __init__(self, config: ProjectConfig, stage: StageReporter = _silent) -> None:
+        self.config = config
+        self._stage = stage
+
+    @classmethod
+    def load(
+        cls, path: str | Path, overrides: Sequence[str] = (), lake: str | None = None, stage: StageReporter = _silent
+    ) -> "Project":
+        """Read and check a project file; `overrides` are `a.b=c` as for `--set`. Raises: ConfigError."""
+        return cls(configs.load(path, overrides, lake), stage)
+
+    def ingest(self, spark: SparkSession, as_of: date) -> Run:
+        """Sources to events and quarantine."""
+        with self._run(spark, "ingest", as_of) as run:
+            ingest(run)
+        return run
+
+    def replay(self, spark: SparkSession, as_of: date, reason: str | None = None) -> Run:
+        """Judge the quarantined again under today's contract, and free what passes."""
+        with self._run(spark, "ingest", as_of) as run:
+            replay(run, reason)
+        return run
+
+    def segment(self, spark: SparkSession, as_of: date, cut_points_from: date | None = None) -> Run:
+        """Events to segments, one snapshot."""
+        with self._run(spark, "segment", as_of) as run:
+            segment(run, stored(run), cut_points_from)
+        return run
+
+    def run(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
+        """Ingest and segment as one run; a dry run does all of it and publishes nothing."""
+        with self._run(spark, "run", as_of, dry_run=dry_run) as run:
+            segment(run, ingest(run))
+        return run
+
+    def read(self, spark: SparkSession, table: str) -> DataFrame:
+        """A table as the newest complete run left it; `current_segments` is the newest snapshot of each segmentation.
+
+        Raises: InputError where no complete run has written it.
+        """
+        lake = Lake(spark, self.config.lake)
+        name = "customer_segments" if table == "current_segments" else table
+        if table == "runs" and lake.exists("runs"):
+            return lake.read("runs")
+        version = published_versions(lake).get(name)
+        if version is None:
+            raise InputError(f"no complete run has written {name} in {lake.place} yet; run `rfm-spark run` first")
+        frame = lake.read(name, version)
+        if table != "current_segments":
+            return frame
+        complete = frame.filter(F.col("snapshot_date").isin(published_snapshots(lake)))
+        newest = complete.groupBy("segmentation").agg(F.max("snapshot_date").alias("snapshot_date"))
+        return complete.join(F.broadcast(newest), ["segmentation", "snapshot_date"], "left_semi")
+
+    @contextmanager
+    def _run(self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False) -> Iterator[Run]:
+        session.adopt(spark)
+        run_id = str(uuid.uuid4())
+        run = Run(
+            spark=spark,
+            config=self.config,
+            lake=Lake(spark, self.config.lake, run_id, dry=dry_run),
+            job=job,
+            as_of=as_of,
+            run_id=run_id,
+            started_at=_now(),
+            clock=_now,
+            stage=self._stage,
+        )
+        with recorded(run):
+            yield run
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,283 @@
+"""Every published table, declared once: columns with type, unit and meaning, key, partitioning, subject key.
+
+Types are Spark SQL type strings, so reading this module needs no session. Tables whose columns depend on the config
+(sub-periods, criteria, attributes) are extended by the functions below the registry.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+MONEY = "decimal(18,2)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table; `unit` is empty where the type says it all."""
+
+    name: str
+    type: str
+    meaning: str
+    unit: str = ""
+    nullable: bool = True
+
+    @property
+    def comment(self) -> str:
+        """What the table's own metadata says about the column."""
+        return f"{self.meaning} [{self.unit}]" if self.unit else self.meaning
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """The declared schema of one table.
+
+    `subject_key` is the column that leads to a person (None where a table holds no person), so that lineage and
+    erasure find every place a person is in.
+    """
+
+    name: str
+    grain: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partitioned_by: tuple[str, ...] = ()
+    subject_key: str | None = None
+
+    def with_columns(self, *columns: Column) -> "TableSpec":
+        """The same table with more columns, those already declared left as they are."""
+        known = {column.name for column in self.columns}
+        return replace(self, columns=self.columns + tuple(c for c in columns if c.name not in known))
+
+    def column_names(self) -> tuple[str, ...]:
+        """Names in declared order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _required(name: str, type_: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, type_, meaning, unit, nullable=False)
+
+
+EVENTS = TableSpec(
+    "events",
+    "one row an event: a purchase row, a refund row, a contact or an engagement",
+    (
+        _required("source", "string", "name of the source that brought it"),
+        _required("event_id", "string", "identity within the source"),
+        _required("source_customer_id", "string", "the customer's id in the source"),
+        _required("customer_key", "string", "the unified person"),
+        _required("event_type", "string", "purchase, refund, contact or engagement"),
+        _required("event_ts", "timestamp", "instant of the event", "UTC"),
+        _required("event_date", "date", "business date", "project's time zone"),
+        Column("order_id", "string", "the order it belongs to; null: the customer's order of that date"),
+        Column("amount", MONEY, "positive amount of a purchase or refund", "project's currency"),
+        Column("duration_seconds", "bigint", "duration of reading or viewing", "seconds"),
+        Column("original_amount", MONEY, "amount before conversion, where converted", "original currency"),
+        Column("original_currency", "string", "currency before conversion, where converted"),
+        _required("content_hash", "bigint", "hash of the mapped content, to tell a duplicate from a change"),
+        Column("earlier_content", "array<bigint>", "content hashes that this row replaced, oldest first"),
+        Column("source_file", "string", "file that brought it; null for tables"),
+        _required("ingested_run_id", "string", "run that brought or last replaced it"),
+        _required("event_month", "date", "first day of the month of event_date"),
+    ),
+    ("source", "event_id"),
+    ("event_month",),
+    "customer_key",
+)
+
+CUSTOMERS = TableSpec(
+    "customers",
+    "one row a customer that a profile source knows",
+    (
+        _required("customer_key", "string", "the unified person"),
+        Column("profile_date", "date", "first business date the profile is known from; null: always"),
+    ),
+    ("customer_key",),
+    subject_key="customer_key",
+)
+
+QUARANTINE = TableSpec(
+    "quarantine",
+    "one row a source row that did not meet the contract",
+    (
+        _required("quarantine_id", "string", "MD5 of source, record and occurrence"),
+        _required("source", "string", "name of the source"),
+        _required("reasons", "array<string>", "every reason, sorted"),
+        _required("record", "string", "the raw row as JSON"),
+        Column("source_file", "string", "file that brought it; null for tables"),
+        _required("run_id", "string", "run that judged it last"),
+        _required("ingest_date", "date", "date of the run that first saw it"),
+    ),
+    ("quarantine_id",),
+    ("ingest_date",),
+    "record",
+)
+
+CUSTOMER_METRICS = TableSpec(
+    "customer_metrics",
+    "one row a customer and snapshot",
+    (
+        _required("snapshot_date", "date", "as_of: the first instant not seen"),
+        _required("customer_key", "string", "the unified person"),
+        Column("recency_days", "int", "from the last counted order ever to the snapshot", "days"),
+        Column("contact_recency_days", "int", "from the last contact or engagement ever to the snapshot", "days"),
+        _required("frequency", "bigint", "counted orders in the reference period", "orders"),
+        _required("monetary", MONEY, "net amount in the reference period", "project's currency"),
+        _required("contacts", "bigint", "contacts in the reference period", "contacts"),
+        _required("engagements", "bigint", "engagements in the reference period", "engagements"),
+        _required("duration_seconds", "bigint", "duration in the reference period", "seconds"),
+        Column("tenure_days", "int", "from the first counted order ever to the snapshot", "days"),
+        Column("average_order_value", "double", "monetary / frequency", "project's currency an order"),
+        Column("mean_gap_days", "double", "between counted orders of the reference period", "days"),
+        Column("momentum", "double", "change of monetary between the last two sub-periods, -1 to 1", "ratio"),
+        Column("first_order_date", "date", "first counted order ever", "project's time zone"),
+        Column("last_order_date", "date", "last counted order ever", "project's time zone"),
+        Column("last_contact_date", "date", "last contact or engagement ever", "project's time zone"),
+    ),
+    ("snapshot_date", "customer_key"),
+    ("snapshot_date",),
+    "customer_key",
+)
+
+CUT_POINTS = TableSpec(
+    "cut_points",
+    "one row a cut between two scores of a criterion, per segmentation and group",
+    (
+        _required("snapshot_date", "date", "snapshot that was scored with it"),
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("criterion", "string", "name of the criterion"),
+        _required("group", "string", "value of group_by; `all` where cut-points are not grouped"),
+        _required("position", "int", "1..bins-1, ascending"),
+        _required("metric", "string", "column of customer_metrics that is cut"),
+        _required("value", "double", "the cut: scores change strictly above it", "of the metric"),
+        Column("probability", "double", "share of the fit population at or below; null for fixed cuts"),
+        _required("method", "string", "approx_quantile, interpolated, fixed or frozen"),
+        Column("relative_error", "double", "of the stored value, in rank; 0 where it is exact", "share of customers"),
+        Column("customers", "bigint", "customers it was fitted on", "customers"),
+        Column("distinct_values", "bigint", "distinct values among them"),
+        Column("attainable_scores", "array<int>", "scores that occur among them; ties can leave some out"),
+    ),
+    ("snapshot_date", "segmentation", "criterion", "group", "position"),
+    ("snapshot_date",),
+)
+
+CUSTOMER_SEGMENTS = TableSpec(
+    "customer_segments",
+    "one row a customer, snapshot and segmentation",
+    (
+        _required("snapshot_date", "date", "as_of: the first instant not seen"),
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("customer_key", "string", "the unified person"),
+        Column("segment", "string", "first segment whose rule holds; null where none does"),
+        _required("rfm_score", "string", "the scores joined in the config's order"),
+        Column("rule", "string", "the condition that fired"),
+        Column("previous_segment", "string", "segment in the newest earlier complete snapshot"),
+        Column("segment_since", "date", "first snapshot of the unbroken stay in the segment"),
+    ),
+    ("snapshot_date", "segmentation", "customer_key"),
+    ("segmentation", "snapshot_date"),
+    "customer_key",
+)
+
+SEGMENT_PROFILES = TableSpec(
+    "segment_profiles",
+    "one row a segment and snapshot, empty segments too",
+    (
+        _required("snapshot_date", "date", "snapshot"),
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("segment", "string", "name of the segment"),
+        _required("customers", "bigint", "customers in it", "customers"),
+        _required("share", "double", "of the population", "share"),
+        _required("monetary", MONEY, "their net amount in the reference period", "project's currency"),
+        Column("monetary_share", "double", "of the population's net amount; null where that is 0", "share"),
+        Column("action", "string", "decision, channel and message, as JSON"),
+    ),
+    ("snapshot_date", "segmentation", "segment"),
+    ("snapshot_date",),
+)
+
+RUNS = TableSpec(
+    "runs",
+    "one row a run, complete or failed, written last",
+    (
+        _required("run_id", "string", "identity of the run; every commit of the run carries it"),
+        _required("job", "string", "the command: run, ingest, segment"),
+        Column("as_of", "date", "the first instant not seen"),
+        _required("started_at", "timestamp", "start", "UTC"),
+        _required("ended_at", "timestamp", "end", "UTC"),
+        _required("status", "string", "complete, invalid, gate_failed, conflict, environment or failed"),
+        _required("exit_code", "int", "what the command returned"),
+        Column("message", "string", "why it did not complete"),
+        _required("config", "string", "the resolved config as JSON, secrets removed"),
+        _required("config_hash", "string", "SHA-256 of config"),
+        _required("code_version", "string", "version of rfm_spark"),
+        _required("engine", "string", "engine and version"),
+        _required("inputs", "map<string,string>", "source: path or table it was read from"),
+        _required("counts", "map<string,bigint>", "rows by source and outcome, rows by table"),
+        _required("table_versions", "map<string,bigint>", "Delta version of each table that this run's readers use"),
+    ),
+    ("run_id",),
+)
+
+TABLES: Mapping[str, TableSpec] = {
+    spec.name: spec
+    for spec in (
+        EVENTS,
+        CUSTOMERS,
+        QUARANTINE,
+        CUSTOMER_METRICS,
+        CUT_POINTS,
+        CUSTOMER_SEGMENTS,
+        SEGMENT_PROFILES,
+        RUNS,
+    )
+}
+
+
+def sub_period_columns(sub_periods: int) -> tuple[Column, ...]:
+    """orders_q1..qn and monetary_q1..qn, qn the latest."""
+    orders = tuple(
+        _required(f"orders_q{i}", "bigint", f"counted orders in sub-period {i}", "orders")
+        for i in range(1, sub_periods + 1)
+    )
+    monetary = tuple(
+        _required(f"monetary_q{i}", MONEY, f"net amount in sub-period {i}", "project's currency")
+        for i in range(1, sub_periods + 1)
+    )
+    return orders + monetary
+
+
+def customer_metrics(sub_periods: int) -> TableSpec:
+    """`customer_metrics` with its sub-periods; criteria and attributes are added by `with_columns`."""
+    return CUSTOMER_METRICS.with_columns(*sub_period_columns(sub_periods))
+
+
+def customer_segments(criteria: tuple[str, ...]) -> TableSpec:
+    """`customer_segments` with one score column a criterion used by any segmentation."""
+    return CUSTOMER_SEGMENTS.with_columns(
+        *(Column(f"{name}_score", "int", f"score of criterion {name}; null where not used") for name in criteria)
+    )
+
+
+PROFILED_METRICS = (
+    "recency_days",
+    "contact_recency_days",
+    "frequency",
+    "monetary",
+    "duration_seconds",
+    "tenure_days",
+    "average_order_value",
+    "mean_gap_days",
+    "momentum",
+)
+
+
+def segment_profiles(criteria: Mapping[str, str]) -> TableSpec:
+    """`segment_profiles` with mean and median of each standard metric and of each numeric criterion of the user's."""
+    names = PROFILED_METRICS + tuple(name for name in criteria if name not in PROFILED_METRICS)
+    return SEGMENT_PROFILES.with_columns(
+        *(Column(f"mean_{name}", "double", f"mean of {name}, nulls left out") for name in names),
+        *(Column(f"median_{name}", "double", f"median (lower) of {name}, nulls left out") for name in names),
+    )
+
+
+def configured(name: str, type_: str) -> Column:
+    """A column that the config adds to a table."""
+    return Column(name, type_, "column of the project's config")

@@ -1,0 +1,290 @@
+"""Builds a SparkSession, or checks the one that a platform gives; classic and Spark Connect.
+
+The only module that knows how a local JVM is started. Everything above it takes a session and asks nothing of it that
+Spark Connect does not have.
+"""
+
+import os
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkException
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+
+from rfm_spark.errors import EnvironmentFault
+from rfm_spark.java import SUPPORTED, find_java
+
+# What the SQL of the steps means depends on these; `settings` holds them for the length of a run on any session.
+SEMANTICS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",  # a row never aborts a job: what does not cast is null
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",  # a time that does not fit its format is null, never guessed
+    "spark.sql.caseSensitive": "false",
+}
+
+_EXTENSIONS = "spark.sql.extensions"
+_DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+_DELTA_CATALOG = {"spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog"}
+_SNAPSHOT_PARTITIONS = "spark.databricks.delta.snapshotPartitions"
+
+# Any of these means that somebody else chose the master and the memory; only what is missing is added then.
+_SUBMITTED = ("PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR", "MASTER")
+
+# Lines that every JVM start writes by itself, whatever the log level.
+_HARMLESS = ("WARNING: Using incubator modules", "Picked up JAVA_TOOL_OPTIONS", "Picked up _JAVA_OPTIONS")
+
+_NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "Cannot find catalog plugin", "DELTA_CONFIGURE_SPARK_SESSION", "ClassNotFound")
+
+
+def build(
+    *, app_name: str = "rfm_spark", small: bool, catalog: bool = False, conf: Mapping[str, str] | None = None
+) -> SparkSession:
+    """The session of the command and of the jobs.
+
+    Connects to `SPARK_REMOTE` where that is set, takes the active session where there is one, completes what
+    spark-submit configured, and otherwise starts a JVM of its own with `local[*]`.
+
+    Args:
+        app_name: shown by the cluster's pages.
+        small: the input is at most a few million rows: start fast (first compiler tier, serial collector, two shuffle
+            partitions). Otherwise the JVM compiles fully and shuffles wide, and Spark joins what is small.
+        catalog: a local session keeps its tables in a persistent catalog, under the warehouse folder.
+        conf: further Spark settings of a local or submitted session; they win.
+
+    Raises:
+        EnvironmentFault: no usable Java, a JVM that does not start, or a session that `adopt` refuses.
+    """
+    if os.environ.get("SPARK_REMOTE"):
+        spark = _connect(os.environ["SPARK_REMOTE"])
+    elif active := SparkSession.getActiveSession():
+        spark = active
+    elif any(name in os.environ for name in _SUBMITTED):
+        spark = _submitted({"spark.app.name": app_name}, small, conf or {})
+    else:
+        spark = _local({"spark.app.name": app_name} | _local_settings(small, catalog, conf or {}))
+    adopt(spark)
+    return spark
+
+
+def adopt(spark: SparkSession) -> None:
+    """Checks that a session given by a platform can run the jobs: Spark 4 or later, and Delta usable.
+
+    Raises:
+        EnvironmentFault: it cannot; the message says what was found and what to do.
+    """
+    version = spark.version
+    if int(version.split(".")[0]) < 4:
+        raise EnvironmentFault(f"Spark {version} found, 4.0 or later expected: choose a newer runtime.")
+    try:
+        # Nothing is there, so a usable Delta answers that nothing is there, without a job.
+        _ = spark.read.format("delta").load("/nonexistent/rfm_spark").schema
+    except Exception as error:  # the class differs between classic, Connect and hosted Spark
+        if any(sign in str(error) for sign in _NO_DELTA):
+            raise EnvironmentFault(
+                f"Spark {version} without Delta Lake found: submit with the two Delta jars (--jars) or --packages, "
+                f"and with {_EXTENSIONS}={_DELTA_EXTENSION}."
+            ) from None
+
+
+@contextmanager
+def settings(spark: SparkSession) -> Iterator[None]:
+    """Holds `SEMANTICS` on this session for the length of the block, and puts back what was there.
+
+    Raises:
+        EnvironmentFault: the platform does not let a setting be changed.
+    """
+    wanted = dict(SEMANTICS)
+    if _current(spark, _SNAPSHOT_PARTITIONS) is None:
+        wanted[_SNAPSHOT_PARTITIONS] = "8"  # Delta's 50 tasks a table state are for far larger tables
+    before: dict[str, str | None] = {}
+    try:
+        for key, value in wanted.items():
+            if (_current(spark, key) or "").lower() != value.lower():
+                was = spark.conf.get(key, None)
+                if _set(spark, key, value):
+                    before[key] = was
+        yield
+    finally:
+        for key, earlier in before.items():
+            if earlier is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, earlier)
+
+
+def _current(spark: SparkSession, key: str) -> str | None:
+    try:
+        return spark.conf.get(key)
+    except Exception:  # an engine that does not know the key has no value for it
+        return None
+
+
+def _set(spark: SparkSession, key: str, value: str) -> bool:
+    try:
+        spark.conf.set(key, value)
+    except Exception:  # the class differs between engines
+        if key in SEMANTICS:
+            raise EnvironmentFault(
+                f"{key} is {_current(spark, key)}, expected {value}, and this platform does not let a job set it: "
+                "set it where the session is configured."
+            ) from None
+        return False
+    return True
+
+
+def _connect(url: str) -> SparkSession:
+    try:
+        # The client itself would try again for many minutes before it gives up.
+        address = urlsplit(url.split(";")[0])
+        socket.create_connection((address.hostname or "localhost", address.port or 15002), timeout=10).close()
+        return SparkSession.builder.remote(url).getOrCreate()
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"SPARK_REMOTE is set, but the Spark Connect client is not installed ({error.name}): "
+            "install rfm-spark[connect]."
+        ) from None
+    except Exception as error:  # gRPC's own classes, which the core does not import
+        raise EnvironmentFault(f"Spark Connect does not answer at SPARK_REMOTE: {_first_line(error)}") from None
+
+
+def _submitted(names: dict[str, str], small: bool, conf: Mapping[str, str]) -> SparkSession:
+    """Completes what spark-submit configured: Delta, and on one machine the sizes that suit it."""
+
+    def complete(submitted: SparkConf) -> SparkConf:
+        on_one_machine = submitted.get("spark.master", "").startswith("local")
+        for key, value in (names | _DELTA_CATALOG | (_sizes(small) if on_one_machine else {})).items():
+            submitted.setIfMissing(key, value)
+        extensions = [name for name in submitted.get(_EXTENSIONS, "").split(",") if name]
+        if _DELTA_EXTENSION not in extensions:
+            submitted.set(_EXTENSIONS, ",".join([*extensions, _DELTA_EXTENSION]))
+        return submitted.setAll(list(conf.items()))
+
+    try:
+        gateway = launch_gateway()
+        return _session(gateway, complete(SparkConf(True, gateway.jvm)))
+    except Exception as error:  # Py4J and PySpark share no base class
+        raise EnvironmentFault(f"Spark did not start: {_first_line(error)}") from None
+
+
+def _local(conf: dict[str, str]) -> SparkSession:
+    """Starts a JVM on this machine. What it writes while starting is kept back, to explain a start that fails."""
+    java = find_java()
+    expected = f"Java {' or '.join(map(str, SUPPORTED))} expected"
+    if java is None:
+        raise EnvironmentFault(f"No Java found, {expected}: set JAVA_HOME, or run scripts/setup, which installs one.")
+    if not java.supported:
+        raise EnvironmentFault(f"{java} found, {expected}: set JAVA_HOME, or run scripts/setup, which installs one.")
+    os.environ["JAVA_HOME"] = str(java.path)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # works whatever the machine's name resolves to
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else Python workers take the system's interpreter
+
+    reading, writing = os.pipe()
+    errors = _Errors(os.fdopen(reading, errors="replace"))
+    try:
+        gateway = launch_gateway(SparkConf(loadDefaults=False).setAll(list(conf.items())), {"stderr": writing})
+        spark = _session(gateway, SparkConf(True, gateway.jvm))
+    except Exception as error:  # Py4J and PySpark share no base class
+        raise EnvironmentFault(f"Spark did not start on {java}: {errors.reason() or _first_line(error)}") from None
+    finally:
+        os.close(writing)  # the JVM has its own copy
+    errors.started.set()
+    return spark
+
+
+def _session(gateway: object, conf: SparkConf) -> SparkSession:
+    # The builder cannot be given a gateway, so the context is made here; no other module touches it.
+    SparkContext(conf=conf, gateway=gateway)
+    return SparkSession.builder.getOrCreate()
+
+
+def _local_settings(small: bool, catalog: bool, conf: Mapping[str, str]) -> dict[str, str]:
+    # judging a row is one long generated method, which the JVM would otherwise interpret for ever
+    java_options = ["-XX:-DontCompileHugeMethods"]
+    java_options += ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else []
+    log_config = Path(__file__).with_name("log4j2.properties")
+    if log_config.exists():  # it does not where the package is imported from a zip
+        java_options.append(f"-Dlog4j2.configurationFile={log_config.as_uri()}")
+    ours = {
+        "spark.master": "local[*]",
+        "spark.driver.memory": os.environ.get("RFM_SPARK_DRIVER_MEMORY") or _driver_memory(small),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        _EXTENSIONS: _DELTA_EXTENSION,
+    }
+    if catalog:
+        warehouse = Path(conf.get("spark.sql.warehouse.dir", "spark-warehouse")).absolute()
+        metastore = f"jdbc:derby:;databaseName={warehouse}/metastore;create=true"
+        java_options.append(f"-Dderby.system.home={warehouse}")
+        ours |= {
+            "spark.sql.catalogImplementation": "hive",
+            "spark.sql.warehouse.dir": str(warehouse),
+            "spark.hadoop.javax.jdo.option.ConnectionURL": metastore,
+        }
+    ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
+    return ours | _sizes(small) | _DELTA_CATALOG | SEMANTICS | dict(conf)
+
+
+def _sizes(small: bool) -> dict[str, str]:
+    """Numbers of tasks for one machine; Spark's own are for a cluster."""
+    cores = os.cpu_count() or 2
+    return {
+        # Wide where data is large: adaptive execution joins small partitions, but does not split most large ones.
+        "spark.sql.shuffle.partitions": "2" if small else str(max(16, 4 * cores)),
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(cores),  # or a vacuum runs 10,000 tasks
+        _SNAPSHOT_PARTITIONS: "2",
+    }
+
+
+def _driver_memory(small: bool) -> str:
+    """Half of what this machine, or this container, has; at most what the work can use."""
+    half_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**21
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        half_mb = min(half_mb, int(limit) // 2**21)
+    except (OSError, ValueError):  # no container, or one without a limit
+        pass
+    return f"{max(1024, min(half_mb, 3072 if small else 12288))}m"
+
+
+def _first_line(error: BaseException) -> str:
+    """What a Java or gRPC error says, without its stack trace."""
+    if isinstance(error, PySparkException):
+        text = str(error)
+    else:
+        text = str(getattr(error, "java_exception", None) or error)
+    return next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
+class _Errors:
+    """The JVM's standard error: kept back until it has started, then passed on but for the harmless lines."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.started = threading.Event()
+        self._kept: deque[str] = deque(maxlen=200)
+        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True, name="jvm-stderr")
+        self._thread.start()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            if line.startswith(_HARMLESS):
+                continue
+            if self.started.is_set():
+                sys.stderr.write(line)
+            else:
+                self._kept.append(line.strip())
+
+    def reason(self) -> str:
+        """The line that says why the JVM ended; empty where it said nothing."""
+        self._thread.join(timeout=1)
+        lines = [line for line in self._kept if line and not line.startswith("at ")]
+        telling = [line for line in lines if "Exception" in line or "Error" in line or "Invalid" in line]
+        return (telling or lines or [""])[0]

@@ -1,0 +1,61 @@
+"""Activity: what a customer did, one row an order or a day of contacts, refunds settled by the policy."""
+
+from datetime import date
+from typing import Literal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+Policy = Literal["net_on_order_date", "net_on_refund_date", "ignore"]
+
+
+def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
+    """One row an order, or a customer's day of contacts and of refunds that belong to no order.
+
+    Reads: events.
+    Returns: customer_key, activity_date (null: nothing that counts, the customer exists), orders (1 for a counted
+        order, else 0), amount (net), contacts, engagements, duration_seconds.
+    Rules: only events of business dates before as_of are seen. An order is (customer_key, order_id), without an
+        order_id a customer's purchases of one date; it is dated by its first purchase. net_on_order_date: refunds
+        reduce their order, at 0 or less it does not count; net_on_refund_date: refunds are amounts of their own day;
+        ignore: they change nothing.
+    One shuffle, of events by customer_key; the result stays partitioned by it.
+    """
+    purchase = F.col("event_type") == "purchase"
+    nets_order = (
+        (F.col("event_type") == "refund") & F.col("order_id").isNotNull() & F.lit(policy == "net_on_order_date")
+    )
+    nets_day = (F.col("event_type") == "refund") & F.lit(policy == "net_on_refund_date")
+    of_order = (purchase | nets_order) & F.col("order_id").isNotNull()
+    seen = events.filter(
+        (F.col("event_date") < F.lit(as_of)) & (F.col("event_month") <= F.trunc(F.lit(as_of), "month"))
+    )
+    keyed = seen.select(
+        "customer_key",
+        F.when(of_order, F.col("order_id")).alias("order_key"),
+        F.when(~of_order, F.col("event_date")).alias("day_key"),
+        F.when(purchase, F.col("event_date")).alias("purchase_date"),
+        F.when(purchase, F.col("amount")).when(nets_order | nets_day, -F.col("amount")).alias("amount"),
+        nets_order.alias("refunded"),
+        (F.col("event_type") == "contact").cast("int").alias("contact"),
+        (F.col("event_type") == "engagement").cast("int").alias("engagement"),
+        "duration_seconds",
+    ).repartition("customer_key")
+    grouped = keyed.groupBy("customer_key", "order_key", "day_key").agg(
+        F.min("purchase_date").alias("order_date"),
+        F.coalesce(F.sum("amount"), F.lit(0)).alias("amount"),
+        F.max("refunded").alias("refunded"),
+        F.sum("contact").alias("contacts"),
+        F.sum("engagement").alias("engagements"),
+        F.coalesce(F.sum("duration_seconds"), F.lit(0)).alias("duration_seconds"),
+    )
+    counts = F.col("order_date").isNotNull() & (~F.col("refunded") | (F.col("amount") > 0))
+    return grouped.select(
+        "customer_key",
+        F.coalesce("order_date", "day_key").alias("activity_date"),
+        counts.cast("int").alias("orders"),
+        "amount",
+        "contacts",
+        "engagements",
+        "duration_seconds",
+    )

@@ -1,0 +1,329 @@
+"""Contract: every row is parsed and judged; a row that fails keeps all its reasons and its raw record."""
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Source
+
+MONEY = "decimal(18,2)"
+_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_ISO = r"^\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?$"
+_ZONED_TEXT = r"(Z|[+-]\d{2}:?(\d{2})?|\[.+\]|UTC|GMT)\s*$"
+_ZONED_PATTERN = "XxZzVO"
+_SEPARATOR = "\x1f"
+
+
+def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates: DataFrame | None) -> DataFrame:
+    """One row a source row, parsed, with every reason it does not meet the contract.
+
+    Reads: a frame of `sources.read`; `rates` (currency, valid_from, valid_to, rate) where an amount may be foreign.
+    Returns: source, event_base, order_is_event, source_customer_id, customer_key, event_type, event_ts (UTC),
+        event_date (project's zone), order_id, amount (positive, project's currency), duration_seconds,
+        original_amount, original_currency, content_hash, source_file, extra columns, reasons (sorted; empty: clean)
+        and record (JSON, computed only where it is used).
+    Rules: a local time that a zone skips moves forward by the gap, one that it repeats is the first; amounts round
+        half up to the cent; a refund's amount is its absolute value; null does not meet a rule of the user's.
+    No shuffle but for the broadcast of `rates`.
+    """
+    extras = [name for name in source.columns if name not in CANONICAL_COLUMNS]
+    parsed = _with_currency(_parsed(mapped, source, config, extras), config, rates)
+    reasons = _standard_reasons(parsed, source, config) | _shape_reasons(parsed, source) | _rule_reasons(config, source)
+    content = ["source_customer_id", "event_type", "event_ts", "order_id", "original_amount", "original_currency"]
+    content += ["duration_seconds", *extras]
+    parsed_columns = ["source_customer_id", "event_type", "event_ts", "event_date", "order_id", "amount"]
+    parsed_columns += ["duration_seconds", "original_amount", "original_currency"]
+    judged = parsed.select(
+        F.lit(source.name).alias("source"),
+        F.coalesce("_event_base", F.concat_ws("-", F.lit("none"), _content_hash(parsed, content))).alias("event_base"),
+        F.col("_order_is_event").alias("order_is_event"),
+        *parsed_columns,
+        _content_hash(parsed, content).alias("content_hash"),
+        F.col("_file").alias("source_file"),
+        *extras,
+        _all_reasons(parsed, reasons).alias("reasons"),
+        _record().alias("record"),
+    )
+    converted = F.col("original_currency") != config.currency
+    return judged.withColumns(
+        {
+            "customer_key": F.col("source_customer_id"),
+            "original_amount": F.when(converted, F.col("original_amount")),
+            "original_currency": F.when(converted & F.col("original_amount").isNotNull(), F.col("original_currency")),
+        }
+    )
+
+
+def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:
+    """One row a row of a profile source: customer_key, profile_date, attributes, content_hash, reasons, record.
+
+    Rules: `event_ts`, where mapped, is when the attributes became known; without it they always were.
+    """
+    attributes = list(source.attributes)
+    parsed = mapped.withColumns({name: F.col(f"a_{name}") for name in attributes}).withColumns(
+        {"customer_key": _text("c_source_customer_id"), **_times(mapped, source, config)}
+    )
+    reasons = {
+        "no_customer": F.col("customer_key").isNull(),
+        **_shape_reasons(parsed, source),
+        **_rule_reasons(config, source),
+    }
+    reasons |= _time_reasons(config) if "event_ts" in source.columns else {}
+    return parsed.select(
+        F.lit(source.name).alias("source"),
+        "customer_key",
+        F.col("event_date").alias("profile_date"),
+        *attributes,
+        _content_hash(parsed, ["customer_key", "event_date", *attributes]).alias("content_hash"),
+        F.col("_file").alias("source_file"),
+        _all_reasons(parsed, reasons).alias("reasons"),
+        _record().alias("record"),
+    )
+
+
+def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:
+    """One row a dated rate: currency, date, rate (project's currency for one unit), reasons, record."""
+    parsed = mapped.select(
+        "*",
+        F.upper(_text("c_currency")).alias("currency"),
+        _local_time(mapped, "c_date", source).cast("date").alias("date"),
+        F.col("c_rate").cast("string").try_cast("decimal(28,10)").alias("rate"),
+    )
+    reasons = {
+        "no_currency": F.col("currency").isNull(),
+        "unparseable_time": F.col("date").isNull(),
+        "not_a_number:rate": ~F.coalesce(F.col("rate") > 0, F.lit(False)),
+        **_shape_reasons(parsed, source),
+    }
+    return parsed.select(
+        F.lit(source.name).alias("source"),
+        "currency",
+        "date",
+        "rate",
+        _content_hash(parsed, ["currency", "date", "rate"]).alias("content_hash"),
+        F.col("_file").alias("source_file"),
+        _all_reasons(parsed, reasons).alias("reasons"),
+        _record().alias("record"),
+    )
+
+
+# --- parsing ---------------------------------------------------------------------------------------------------------
+
+
+def _parsed(mapped: DataFrame, source: Source, config: ProjectConfig, extras: list[str]) -> DataFrame:
+    event_type = F.lower(F.trim(F.col("c_event_type")))
+    money = event_type.isin("purchase", "refund")
+    amount = _money(mapped, "c_amount")
+    canonical: dict[str, Column] = {
+        "source_customer_id": _text("c_source_customer_id"),
+        "event_type": F.when(event_type.isin(*EVENT_TYPES), event_type),
+        "order_id": _text("c_order_id") if "c_order_id" in mapped.columns else F.lit(None).cast("string"),
+        "original_amount": F.when(money, F.when(event_type == "refund", F.abs(amount)).otherwise(amount)),
+        "original_currency": _currency(mapped, source, config),
+        "duration_seconds": _whole(mapped, "c_duration_seconds"),
+        **{name: F.col(f"c_{name}") for name in extras},
+        **_times(mapped, source, config),
+    }
+    taken = {name.lower() for name in canonical} | {"amount"}
+    return mapped.select(
+        *(F.col(f"`{name}`") for name in mapped.columns if name.lower() not in taken), *_aliased(canonical)
+    )
+
+
+def _aliased(columns: dict[str, Column]) -> list[Column]:
+    return [column.alias(name) for name, column in columns.items()]
+
+
+def _text(name: str) -> Column:
+    text = F.trim(F.col(name).cast("string"))
+    return F.when(text != "", text)
+
+
+def _has(frame: DataFrame, name: str) -> bool:
+    return name in frame.columns
+
+
+def _is_text(frame: DataFrame, name: str) -> bool:
+    return isinstance(frame.schema[name].dataType, T.StringType)
+
+
+def _money(frame: DataFrame, name: str) -> Column:
+    if not _has(frame, name):
+        return F.lit(None).cast(MONEY)
+    column = F.col(name)
+    return F.trim(column).try_cast(MONEY) if _is_text(frame, name) else column.try_cast(MONEY)
+
+
+def _whole(frame: DataFrame, name: str) -> Column:
+    if not _has(frame, name):
+        return F.lit(None).cast("bigint")
+    return F.round(F.trim(F.col(name).cast("string")).try_cast("decimal(28,6)"), 0).try_cast("bigint")
+
+
+def _currency(frame: DataFrame, source: Source, config: ProjectConfig) -> Column:
+    default = F.lit(source.currency or config.currency)
+    return F.coalesce(F.upper(_text("c_currency")), default) if _has(frame, "c_currency") else default
+
+
+def _times(frame: DataFrame, source: Source, config: ProjectConfig) -> dict[str, Column]:
+    if not _has(frame, "c_event_ts"):
+        return {"event_ts": F.lit(None).cast("timestamp"), "event_date": F.lit(None).cast("date")}
+    instant = _instant(frame, "c_event_ts", source, config)
+    return {"event_ts": instant, "event_date": F.from_utc_timestamp(instant, config.timezone).cast("date")}
+
+
+def _instant(frame: DataFrame, name: str, source: Source, config: ProjectConfig) -> Column:
+    """The UTC instant of a time, local ones read in the source's zone."""
+    zone = source.timezone or config.timezone
+    local = _local_time(frame, name, source)
+    data_type = frame.schema[name].dataType
+    if isinstance(data_type, T.TimestampType):
+        return local
+    if not isinstance(data_type, T.StringType) or source.timestamp_formats:
+        zoned = [f for f in source.timestamp_formats if set(_unquoted(f)) & set(_ZONED_PATTERN)]
+        return local if zoned else F.to_utc_timestamp(local, zone)
+    return F.when(F.col(name).rlike(_ZONED_TEXT) & F.col(name).rlike(r":"), local).otherwise(
+        F.to_utc_timestamp(local, zone)
+    )
+
+
+def _local_time(frame: DataFrame, name: str, source: Source) -> Column:
+    """The time as written, as if it were UTC; an explicit offset in it is already applied. Null where unparseable."""
+    column = F.col(name)
+    if not _is_text(frame, name) and isinstance(frame.schema[name].dataType, T.DatetimeType):
+        return column.cast("timestamp")
+    text = F.trim(column.cast("string"))
+    if source.timestamp_formats:
+        return F.coalesce(*(F.try_to_timestamp(text, F.lit(pattern)) for pattern in source.timestamp_formats))
+    return F.when(text.rlike(_ISO), F.try_to_timestamp(text))
+
+
+def _unquoted(pattern: str) -> str:
+    return "".join(pattern.split("'")[::2])
+
+
+def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | None) -> DataFrame:
+    """`amount` in the project's currency, at the newest rate on or before the event's business date."""
+    if rates is None:
+        return parsed.withColumn("amount", F.col("original_amount"))
+    dated = F.broadcast(
+        rates.select(F.col("currency").alias("_currency"), "valid_from", "valid_to", F.col("rate").alias("_rate"))
+    )
+    on = (
+        (F.col("original_currency") == F.col("_currency"))
+        & (F.col("event_date") >= F.col("valid_from"))
+        & (F.col("event_date") < F.col("valid_to"))
+    )
+    own = F.col("original_currency") == config.currency
+    converted = F.round(F.col("original_amount") * F.col("_rate"), 2).try_cast(MONEY)
+    return (
+        parsed.join(dated, on, "left")
+        .withColumn("amount", F.when(own, F.col("original_amount")).otherwise(converted))
+        .drop("_currency", "valid_from", "valid_to", "_rate")
+    )
+
+
+# --- reasons ---------------------------------------------------------------------------------------------------------
+# A reason is a name and the condition under which a row has it. What is costly to tell (was the text blank, was it a
+# number?) is asked only of rows whose parsed value is null.
+
+
+def _all_reasons(parsed: DataFrame, reasons: dict[str, Column]) -> Column:
+    """The names of all reasons that hold, sorted."""
+    faults = {name.removeprefix("_fault:"): F.col(f"`{name}`") for name in parsed.columns if name.startswith("_fault:")}
+    held = [F.when(condition, F.lit(name)) for name, condition in sorted((faults | reasons).items())]
+    text = F.concat_ws(_SEPARATOR, *held)
+    return F.when(text == "", F.array().cast("array<string>")).otherwise(F.split(text, _SEPARATOR))
+
+
+def _standard_reasons(parsed: DataFrame, source: Source, config: ProjectConfig) -> dict[str, Column]:
+    reasons = {
+        "unknown_event_type": F.col("event_type").isNull(),
+        "no_customer": F.col("source_customer_id").isNull(),
+        "no_event_id": F.col("_event_base").isNull(),
+        **_time_reasons(config),
+        **_amount_reasons(parsed, config),
+    }
+    return reasons | (_duration_reasons(config) if "duration_seconds" in source.columns else {})
+
+
+def _blank(name: str) -> Column:
+    return F.coalesce(F.trim(F.col(name).cast("string")), F.lit("")) == ""
+
+
+def _is_number(name: str) -> Column:
+    return F.coalesce(F.col(name).cast("string").rlike(_NUMBER), F.lit(False))
+
+
+def _time_reasons(config: ProjectConfig) -> dict[str, Column]:
+    contract, missing = config.contract, F.col("event_ts").isNull()
+    return {
+        "missing_time": missing & _blank("c_event_ts"),
+        "unparseable_time": missing & ~_blank("c_event_ts"),
+        "time_out_of_range": ~F.col("event_date").between(F.lit(contract.earliest), F.lit(contract.latest)),
+    }
+
+
+def _amount_reasons(parsed: DataFrame, config: ProjectConfig) -> dict[str, Column]:
+    money = F.col("event_type").isin("purchase", "refund")
+    if not _has(parsed, "c_amount"):
+        return {"missing_amount": money}
+    missing = money & F.col("original_amount").isNull()
+    foreign = F.col("original_currency") != config.currency
+    return {
+        "missing_amount": missing & _blank("c_amount"),
+        "not_a_number:amount": missing & ~_blank("c_amount") & ~_is_number("c_amount"),
+        "amount_out_of_range": missing & _is_number("c_amount"),
+        "negative_amount": (F.col("event_type") == "purchase") & (F.col("original_amount") < 0),
+        "no_rate": money & foreign & F.col("original_amount").isNotNull() & F.col("amount").isNull(),
+    }
+
+
+def _duration_reasons(config: ProjectConfig) -> dict[str, Column]:
+    seconds, missing = F.col("duration_seconds"), F.col("duration_seconds").isNull()
+    return {
+        "missing_duration": missing & (F.col("event_type") == "engagement") & _blank("c_duration_seconds"),
+        "not_a_number:duration_seconds": missing & ~_blank("c_duration_seconds") & ~_is_number("c_duration_seconds"),
+        "negative_duration": seconds < 0,
+        "absurd_duration": (seconds > config.contract.max_duration_seconds)
+        | (missing & _is_number("c_duration_seconds")),
+    }
+
+
+def _shape_reasons(parsed: DataFrame, source: Source) -> dict[str, Column]:
+    """A row that did not parse as its format, or that was not text in the file's encoding."""
+    if source.format not in ("csv", "json"):
+        return {}
+    raw = parsed.schema["_raw"].dataType
+    assert isinstance(raw, T.StructType)
+    texts = [F.col(f"_raw.`{field.name}`") for field in raw if isinstance(field.dataType, T.StringType)]
+    corrupt = "_corrupt_record" in raw.fieldNames()
+    return {
+        "malformed_row": F.col("_raw._corrupt_record").isNotNull() if corrupt else F.lit(False),
+        "undecodable_text": F.concat_ws("", *texts).contains("\ufffd"),
+    }
+
+
+def _rule_reasons(config: ProjectConfig, source: Source) -> dict[str, Column]:
+    """The user's own rules; those without `sources` hold for every source of events."""
+    rules = [
+        r
+        for r in config.contract.rules
+        if source.name in (r.sources or ([source.name] if source.kind == "events" else []))
+    ]
+    return {rule.name: ~F.coalesce(F.expr(rule.sql), F.lit(False)) for rule in rules}
+
+
+def _content_hash(parsed: DataFrame, names: list[str]) -> Column:
+    """A hash that tells null from absent: the values, and which of them are null."""
+    nested = {n for n in names if isinstance(parsed.schema[n].dataType, T.StructType | T.ArrayType | T.MapType)}
+    columns = [F.to_json(F.struct(name)) if name in nested else F.col(name) for name in names]
+    nulls = reduce(lambda bits, column: bits * 2 + column.isNull().cast("bigint"), columns, F.lit(0).cast("bigint"))
+    return F.xxhash64(*columns, nulls)
+
+
+def _record() -> Column:
+    """The raw row as JSON; ask for it only where it is used."""
+    return F.to_json(F.col("_raw"), {"ignoreNullFields": "false"})

@@ -1,0 +1,128 @@
+"""Metrics: per customer recency, frequency, monetary value and the rest, as of one date."""
+
+from collections.abc import Mapping
+from datetime import date
+from itertools import pairwise
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from rfm_spark.config.models import Criterion
+from rfm_spark.errors import ConfigError, Fault
+
+MONEY = "decimal(18,2)"
+
+
+def metrics(activity: DataFrame, profiles: DataFrame | None, boundaries: list[date]) -> DataFrame:
+    """One row a customer with any event or profile before as_of, as `customer_metrics` without the user's criteria.
+
+    Reads: `activity.activity`; `profiles` (customers with the attributes to copy); `boundaries` of the sub-periods,
+        the last of them as_of.
+    Returns: the columns of `schemas.customer_metrics`, then the attributes.
+    Rules: without a counted order in the reference period, frequency and monetary values are 0, whatever was
+        refunded in it. average_order_value = monetary / frequency; mean_gap_days = days from the first to the last
+        counted order of the period / (frequency - 1); momentum = (b - a) / (|a| + |b|) for the monetary values a, b
+        of the last two sub-periods. Null where its denominator is 0.
+    No shuffle but the join of profiles, which moves the profiles alone.
+    """
+    as_of = boundaries[-1]
+    per_customer = activity.groupBy("customer_key").agg(*_aggregates(boundaries))
+    if profiles is not None:
+        known = profiles.filter(F.col("profile_date").isNull() | (F.col("profile_date") < F.lit(as_of)))
+        per_customer = per_customer.join(known.drop("profile_date"), "customer_key", "full_outer")
+    attributes = (
+        [name for name in profiles.columns if name not in ("customer_key", "profile_date")]
+        if profiles is not None
+        else []
+    )
+    return per_customer.select(*_columns(boundaries), *attributes)
+
+
+def with_criteria(frame: DataFrame, criteria: Mapping[str, Criterion]) -> DataFrame:
+    """The same customers with one double column for each criterion that is SQL.
+
+    Rules: NaN becomes null and -0.0 becomes 0.0, so that neither reaches a cut. No shuffle.
+    Raises: ConfigError where the SQL does not resolve or is no number.
+    """
+    columns = {}
+    for name, criterion in criteria.items():
+        if criterion.sql is not None:
+            value = _number(frame, F.expr(criterion.sql), f"criteria.{name}.sql").cast("double")
+            columns[name] = F.when(~F.isnan(value), F.when(value == 0, F.lit(0.0)).otherwise(value))
+    return frame.withColumns(columns) if columns else frame
+
+
+def _number(frame: DataFrame, column: Column, path: str) -> Column:
+    try:
+        data_type = frame.select(column).schema[0].dataType
+    except AnalysisException as error:
+        raise ConfigError([Fault(path, str(error).splitlines()[0])]) from None
+    if not isinstance(data_type, T.NumericType | T.BooleanType):
+        raise ConfigError(
+            [Fault(path, f"found a {data_type.simpleString()}, expected a number; cast it or map it with case")]
+        )
+    return column.cast("int") if isinstance(data_type, T.BooleanType) else column
+
+
+def _aggregates(boundaries: list[date]) -> list[Column]:
+    day = F.col("activity_date")
+    ordered = F.col("orders") > 0
+    in_period = day >= F.lit(boundaries[0])
+    spans = [(day >= F.lit(start)) & (day < F.lit(end)) for start, end in pairwise(boundaries)]
+    touched = (F.col("contacts") > 0) | (F.col("engagements") > 0)
+    sums = [F.sum(F.when(span, F.col("orders"))).alias(f"_orders_{i}") for i, span in enumerate(spans, 1)]
+    sums += [F.sum(F.when(span, F.col("amount"))).alias(f"_monetary_{i}") for i, span in enumerate(spans, 1)]
+    return [
+        F.min(F.when(ordered, day)).alias("first_order_date"),
+        F.max(F.when(ordered, day)).alias("last_order_date"),
+        F.min(F.when(ordered & in_period, day)).alias("_first_in_period"),
+        F.max(F.when(touched, day)).alias("last_contact_date"),
+        F.sum(F.when(in_period, F.col("contacts"))).alias("_contacts"),
+        F.sum(F.when(in_period, F.col("engagements"))).alias("_engagements"),
+        F.sum(F.when(in_period, F.col("duration_seconds"))).alias("_duration_seconds"),
+        *sums,
+    ]
+
+
+def _columns(boundaries: list[date]) -> list[Column]:
+    n, as_of = len(boundaries) - 1, F.lit(boundaries[-1])
+    zero, no_money = F.lit(0).cast("bigint"), F.lit(0).cast(MONEY)
+    orders = [F.coalesce(F.col(f"_orders_{i}"), zero) for i in range(1, n + 1)]
+    frequency = sum(orders[1:], orders[0])
+    buyer = frequency > 0
+    monetary = [
+        F.when(buyer, F.coalesce(F.col(f"_monetary_{i}"), no_money).cast(MONEY)).otherwise(no_money)
+        for i in range(1, n + 1)
+    ]
+    total = sum(monetary[1:], monetary[0])
+    gap_days = F.when(frequency > 1, F.datediff("last_order_date", "_first_in_period") / (frequency - 1))
+    return [
+        as_of.alias("snapshot_date"),
+        F.col("customer_key"),
+        F.datediff(as_of, "last_order_date").alias("recency_days"),
+        F.datediff(as_of, "last_contact_date").alias("contact_recency_days"),
+        frequency.cast("bigint").alias("frequency"),
+        total.cast(MONEY).alias("monetary"),
+        F.coalesce("_contacts", zero).cast("bigint").alias("contacts"),
+        F.coalesce("_engagements", zero).cast("bigint").alias("engagements"),
+        F.coalesce("_duration_seconds", zero).cast("bigint").alias("duration_seconds"),
+        *(column.cast("bigint").alias(f"orders_q{i}") for i, column in enumerate(orders, 1)),
+        *(column.alias(f"monetary_q{i}") for i, column in enumerate(monetary, 1)),
+        F.datediff(as_of, "first_order_date").alias("tenure_days"),
+        F.when(buyer, total.cast("double") / frequency).alias("average_order_value"),
+        gap_days.alias("mean_gap_days"),
+        _momentum(monetary).alias("momentum"),
+        F.col("first_order_date"),
+        F.col("last_order_date"),
+        F.col("last_contact_date"),
+    ]
+
+
+def _momentum(monetary: list[Column]) -> Column:
+    if len(monetary) < 2:
+        return F.lit(None).cast("double")
+    before, last = monetary[-2], monetary[-1]
+    scale = F.abs(before) + F.abs(last)
+    return F.when(scale > 0, (last - before).cast("double") / scale.cast("double"))

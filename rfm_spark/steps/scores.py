@@ -1,0 +1,73 @@
+"""Scores: 1..n for each criterion, higher always better, equal values always equal scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.order_statistics import ALL, group_column
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The cuts of one criterion: its column, which end is better, and ascending values for each group."""
+
+    metric: str
+    better: str
+    bins: int
+    group_by: str | None
+    by_group: Mapping[str, Sequence[float]]
+
+
+def score_all(frame: DataFrame, cuts: Mapping[str, Cuts]) -> DataFrame:
+    """The same customers with one column a criterion, named as the criterion, holding its score.
+
+    No shuffle: cuts are literals, or where they are grouped a broadcast table of them.
+    """
+    scores: dict[str, Column] = {}
+    joined_frame = frame
+    for name, one in cuts.items():
+        values: list[Column | float]
+        if one.group_by is None:
+            values = list(one.by_group.get(ALL, ())) or [F.lit(None).cast("double")] * (one.bins - 1)
+        else:
+            columns = [f"_{name}_cut_{i}" for i in range(1, one.bins)]
+            joined_frame = _with_group_cuts(joined_frame, one, f"_{name}_group", columns)
+            values = [F.col(column) for column in columns]
+        scores[name] = score(cleaned(F.col(f"`{one.metric}`")), values, one.better)
+    return joined_frame.select(
+        *(F.col(f"`{c}`") for c in frame.columns), *(c.alias(name) for name, c in scores.items())
+    )
+
+
+def cleaned(value: Column) -> Column:
+    """A number as double, with NaN as null and -0.0 as 0.0."""
+    double = value.cast("double")
+    return F.when(~F.isnan(double), F.when(double == 0, F.lit(0.0)).otherwise(double))
+
+
+def _with_group_cuts(frame: DataFrame, cuts: Cuts, key: str, columns: Sequence[str]) -> DataFrame:
+    rows = [(group, *values) for group, values in cuts.by_group.items() if values]
+    schema = f"{key} string, " + ", ".join(f"{column} double" for column in columns)
+    table = F.broadcast(frame.sparkSession.createDataFrame(rows, schema))
+    return frame.join(table, group_column(cuts.group_by) == F.col(key), "left").drop(key)
+
+
+def score(value: Column, cuts: Sequence[Column | float], better: str) -> Column:
+    """The score of a value between ascending cuts: k of n-1 cuts lie strictly below it.
+
+    Rules: 1 + k where high is better, n - k where low is; a null value scores 1, and so does every value where there
+        are no cuts (null ones: nobody was there to fit them on).
+    """
+    above: Column = F.lit(0)
+    for cut in cuts:
+        above = above + (value > cut).cast("int")
+    scored = above + 1 if better == "high" else F.lit(len(cuts) + 1) - above
+    return F.coalesce(scored, F.lit(1)).cast("int")
+
+
+def joined(scores: Sequence[Column], bins: Sequence[int]) -> Column:
+    """`rfm_score`: the scores in order, such as 545, with `-` between where any criterion has more than 9 bins."""
+    separator = "-" if max(bins, default=0) > 9 else ""
+    return F.concat_ws(separator, *(column.cast("string") for column in scores))

@@ -1,0 +1,1 @@
+"""An independent oracle: what the tables must hold, computed in plain Python from the definitions alone."""
