@@ -42,7 +42,7 @@ def check(
     ] = False,
 ) -> None:
     """Find every fault of a project file, and lint its rules over all scores. Starts no JVM."""
-    loaded = configs.load(config, set_ or [], lake)
+    loaded = configs.load_ready(config, set_ or [], lake)
     if defaults:
         out.print(configs.defaults(loaded), markup=False, highlight=False, soft_wrap=True)
         return
@@ -189,9 +189,12 @@ def _leave(code: int, status: str) -> None:
 def _project(config: Path, overrides: list[str] | None, lake: str | None, engine: str) -> "Project":
     if engine != "spark":
         raise ConfigError(f"--engine: found {engine}, expected spark")
-    loaded = configs.load(config, overrides or [], lake)
-    for warning in configs.warnings(loaded):
-        log.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+    loaded = configs.load_ready(config, overrides or [], lake)
+    warnings = configs.warnings(loaded)
+    if warnings:
+        log.print(
+            f"{len(warnings)} warnings about the project file: `rfm-spark check {config}` lists them", highlight=False
+        )
 
     from rfm_spark.project import Project
     from rfm_spark.report.progress import Progress

@@ -16,7 +16,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines.ingest import ingest, replay, stored
 from rfm_spark.pipelines.run_record import Run, Stage, published_snapshots, published_versions, recorded
-from rfm_spark.pipelines.segment import segment
+from rfm_spark.pipelines.segment import resolve, segment
 
 StageReporter = Callable[[str], AbstractContextManager[Stage]]
 
@@ -43,7 +43,7 @@ class Project:
         cls, path: str | Path, overrides: Sequence[str] = (), lake: str | None = None, stage: StageReporter = _silent
     ) -> "Project":
         """Read and check a project file; `overrides` are `a.b=c` as for `--set`. Raises: ConfigError."""
-        return cls(configs.load(path, overrides, lake), stage)
+        return cls(configs.load_ready(path, overrides, lake), stage)
 
     def ingest(self, spark: SparkSession, as_of: date) -> Run:
         """Sources to events and quarantine."""
@@ -66,7 +66,7 @@ class Project:
     def run(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
         """Ingest and segment as one run; a dry run does all of it and publishes nothing."""
         with self._run(spark, "run", as_of, dry_run=dry_run) as run:
-            segment(run, ingest(run))
+            segment(run, ingest(run, resolve))
         return run
 
     def read(self, spark: SparkSession, table: str) -> DataFrame:

@@ -4,8 +4,12 @@ One row stays one row: nothing is judged here, so nothing is lost here. Text for
 try-cast before any SQL sees them, and each canonical column is a source column or SQL over the source's columns.
 """
 
+import codecs
 import csv
 import difflib
+import gzip
+import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +21,25 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark.config.models import CANONICAL_COLUMNS, EventType, Expression, Source
-from rfm_spark.errors import ConfigError, Fault, InputError
+from rfm_spark.errors import ConfigError, Fault, InputError, RfmSparkError
 
 CORRUPT = "_corrupt_record"
 RAW, FILE, TYPE_FAULT, BASE_ID, ORDER_IS_EVENT = "_raw", "_file", "_fault:", "_event_base", "_order_is_event"
 _CSV_DEFAULTS = {"header": "true", "escape": '"', "multiLine": "true"}
 _NUMERIC = ("tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long", "float", "double", "decimal")
-_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+_COMPRESSED = (".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+_WHICH_FILES = ("pathglobfilter", "recursivefilelookup", "modifiedbefore", "modifiedafter", "basepath")
+# whatever a source's options say, a row that does not parse is kept
+_KEEP_ALL = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT, "columnPruning": "false"}
+_SEVERAL_TYPES = re.compile(r'schema:\s*"STRUCT<(.*)>"')
+_UNREADABLE = ("FAILED_READ_FILE", "CANNOT_MERGE_SCHEMAS", "CANNOT_INFER", "Unsupported encoding", "charset")
+_FILE = re.compile(r"while reading file (\S+?)\.?\s")
+# what SQL or a datetime pattern can raise at a row, even where the engine is told to give null
+_SQL_FAILURE = re.compile(
+    r"\[((?:INVALID_|INCONSISTENT_BEHAVIOR|USER_RAISED|ILLEGAL_|DATETIME_|ARITHMETIC_|NULL_MAP_KEY|DUPLICATED_MAP_KEY"
+    r"|CAST_|UNRECOGNIZED_|COLLECTION_SIZE)[A-Z_.]*)\] ?(.*)"
+)
+_ISO_DAY = r"^\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?$"
 _EXACT_INTEGER = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 20}
 
 
@@ -82,8 +98,30 @@ def _load(spark: SparkSession, source: Source) -> DataFrame:
             frame = spark.read.format("delta").options(**_options(source)).load(source.path)
             return frame.withColumn(FILE, F.lit(None).cast("string"))
         return _load_files(spark, source)
-    except AnalysisException as error:
-        raise InputError(_explain_unreadable(source, error)) from None
+    except RfmSparkError:
+        raise
+    except Exception as error:
+        if isinstance(error, AnalysisException) or any(word in str(error) for word in _UNREADABLE):
+            raise InputError(_explain_unreadable(source, error)) from None
+        raise
+
+
+def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
+    """The fault in a source or in the project's SQL behind what Spark raised while it went through rows, or None."""
+    text = str(error)
+    file = _FILE.search(text + " ")
+    for source in sources if file else ():
+        if source.path and urlparse(_fixed(source.path)).path in unquote(file[1]):
+            return InputError(_unreadable_file(source, file[1]))
+    failure = _SQL_FAILURE.search(text)
+    if failure:
+        # a pattern is the project's own text; other messages may quote a row
+        told = f": {failure[2].split('. ')[0]}" if failure[1].startswith("INVALID_DATETIME_PATTERN") else ""
+        return ConfigError(
+            f"SQL or a timestamp_format of the project fails on a row, with {failure[1]}{told}; expected null where "
+            "it has no answer: look through columns, event_type, rules, criteria and segments for it"
+        )
+    return None
 
 
 def _load_files(spark: SparkSession, source: Source) -> DataFrame:
@@ -95,12 +133,14 @@ def _load_files(spark: SparkSession, source: Source) -> DataFrame:
         return raw
     options = _options(source)
     if source.format == "json":
-        inferred = spark.read.options(**{"primitivesAsString": "true", **options}).json(source.path).schema
+        if options.get("multiLine") == "true":
+            _refuse_json_lines(spark, source)
+        inferred = spark.read.options(**{"primitivesAsString": "true", **options, **_KEEP_ALL}).json(source.path).schema
         fields = [field for field in inferred.fields if field.name != CORRUPT]
         if not fields:
             raise InputError(_no_rows(source, "no JSON object"))
         schema = T.StructType([*fields, T.StructField(CORRUPT, T.StringType())])
-        frame = spark.read.options(**options).schema(schema).json(source.path)
+        frame = spark.read.options(**options, **_KEEP_ALL).schema(schema).json(source.path)
     else:
         frame = spark.read.options(**{"mergeSchema": "true", **options}).parquet(source.path)
     return frame.select("*", F.col("_metadata.file_path").alias(FILE))
@@ -108,53 +148,114 @@ def _load_files(spark: SparkSession, source: Source) -> DataFrame:
 
 def _csv_frames(spark: SparkSession, source: Source) -> Iterable[DataFrame]:
     """One frame for each header that occurs among the files, so that drift between files moves no value sideways."""
-    options = {**_CSV_DEFAULTS, **_options(source)}
-    files = sorted(spark.read.text(source.path).inputFiles())
+    options = {**_CSV_DEFAULTS, **_options(source), **_KEEP_ALL}
+    listed = spark.read.options(**{k: v for k, v in options.items() if k.lower() in _WHICH_FILES}).text(source.path)
+    files, partitions = sorted(listed.inputFiles()), listed.columns[1:]
     if not files:
         raise InputError(_no_rows(source, "no file"))
-    headers = _headers(spark, files, options)
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for file, header in zip(files, headers, strict=True):
+    for file, header in zip(files, _headers(spark, files, options), strict=True):
         if header:
             groups[header].append(file)
     if not groups:
         raise InputError(_no_rows(source, "an empty file"))
+    whole = len(groups) == 1 and len(next(iter(groups.values()))) == len(files)
+    base = {"basePath": _fixed(source.path)} if partitions and not whole else {}
     for header, members in sorted(groups.items()):
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise InputError(f"source {source.name}: column {', '.join(twice)} stands twice in the header; rename it")
-        schema = T.StructType([T.StructField(name, T.StringType()) for name in (*header, CORRUPT)])
-        reader = spark.read.options(columnNameOfCorruptRecord=CORRUPT, columnPruning="false", **options).schema(schema)
-        base = {"basePath": str(source.path).split("*")[0]} if len(groups) > 1 and "=" in members[0] else {}
-        paths = members if len(groups) > 1 or len(members) < len(files) else source.path
-        yield reader.options(**base).csv(paths).select("*", F.col("_metadata.file_path").alias(FILE))
+        _refuse_ambiguous(source, header, partitions)
+        schema = T.StructType([T.StructField(name, T.StringType()) for name in (*header, CORRUPT, *partitions)])
+        reader = spark.read.options(**{**base, **options}).schema(schema)
+        frame = reader.csv(source.path if whole else members).select("*", F.col("_metadata.file_path").alias(FILE))
+        yield _unswallowed(frame, header, options)
+
+
+def _unswallowed(frame: DataFrame, header: tuple[str, ...], options: dict[str, str]) -> DataFrame:
+    """Make each line that an unclosed quote has swallowed a malformed row again, so that it counts and is found.
+
+    A line is swallowed where it stands inside of a cell and has as many cells as the header.
+    """
+    if options["multiLine"].lower() != "true" or len(header) < 3:
+        return frame
+    sep = _separator(options)
+    other = f"[^\\n\x1f{re.escape(sep)}]*"
+    inner_line = f"\\n(?:{other}{re.escape(sep)}){{{len(header) - 1}}}{other}(?:\\n|\x1f|$)"
+    cells = [F.coalesce(F.col(_quoted(name)), F.lit("")) for name in header]
+    text = F.concat_ws("\x1f", *cells)
+    lines = F.split(F.rtrim(F.coalesce(CORRUPT, F.concat_ws(sep, *cells)), F.lit("\n")), "\n")
+    marked = frame.withColumn("_swallows", text.contains("\n") & text.rlike(inner_line))
+    return marked.select(
+        *(F.when(~F.col("_swallows"), F.col(_quoted(name))).alias(name) for name in header),
+        F.explode(F.when(F.col("_swallows"), lines).otherwise(F.array(CORRUPT))).alias(CORRUPT),
+        *(F.col(_quoted(name)) for name in frame.columns if name not in (*header, CORRUPT)),
+    )
+
+
+def _fixed(path: str | None) -> str:
+    """The folder or file of a path, up to its first wildcard."""
+    start = re.split(r"[*?\[{]", str(path))[0]
+    return start if start == path else start.rsplit("/", 1)[0]
 
 
 def _headers(spark: SparkSession, files: list[str], options: dict[str, str]) -> list[tuple[str, ...]]:
-    """The header of each file; empty for an empty file."""
-    encoding = options.get("encoding", options.get("charset", "utf-8"))
-    encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
+    """The header of each file; empty for an empty file. A column without a name is called as Spark calls it."""
     has_header = options["header"].lower() == "true"
 
     def header(file: str) -> tuple[str, ...]:
-        line = _first_line(spark, file, encoding)
-        if not line.strip():
-            return ()
-        quote, sep = options.get("quote", '"'), options.get("sep", options.get("delimiter", ","))
-        cells = next(csv.reader([line], delimiter=sep.replace("\\t", "\t")[:1], quotechar=quote or None))
-        return tuple(cell.strip() for cell in cells) if has_header else tuple(f"_c{i}" for i in range(len(cells)))
+        cells = _first_cells(spark, file, options)
+        if not has_header:
+            return tuple(f"_c{i}" for i in range(len(cells)))
+        return tuple(cell.strip() or f"_c{i}" for i, cell in enumerate(cells))
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(header, files))
 
 
-def _first_line(spark: SparkSession, file: str, encoding: str) -> str:
-    url = urlparse(file)
-    if url.scheme in ("", "file") and not url.path.endswith(_COMPRESSED):
-        with open(unquote(url.path), encoding=encoding, errors="replace") as lines:
-            return lines.readline().rstrip("\r\n")
-    first = spark.read.text(file).head()
-    return first.value.lstrip("\ufeff") if first else ""
+def _first_cells(spark: SparkSession, file: str, options: dict[str, str]) -> list[str]:
+    url, encoding = urlparse(file), options.get("encoding", options.get("charset", "utf-8"))
+    if url.scheme in ("", "file") and not url.path.endswith(_COMPRESSED) and _python_knows(encoding):
+        encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
+        quote, sep, path = options.get("quote", '"'), _separator(options), unquote(url.path)
+        opener = gzip.open if path.endswith(".gz") else open
+        with opener(path, "rt", encoding=encoding, errors="replace", newline="") as text:
+            if options.get("comment"):
+                text = (line for line in text if not line.startswith(options["comment"]))
+            if len(sep) > 1:
+                return next((line.strip("\r\n").split(sep) for line in text if line.strip()), [])
+            quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+            try:
+                return next((cells for cells in csv.reader(text, delimiter=sep, strict=True, **quoting) if cells), [])
+            except csv.Error:
+                raise InputError(
+                    f"{path}: a quote in its first line is not closed; mend it, or set options.quote"
+                ) from None
+    first = spark.read.options(**{**options, "header": "false"}).csv(file).head()
+    return ["" if cell is None else str(cell).lstrip("\ufeff") for cell in first] if first else []
+
+
+def _separator(options: dict[str, str]) -> str:
+    return options.get("sep", options.get("delimiter", ",")).replace("\\t", "\t")
+
+
+def _python_knows(encoding: str) -> bool:
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        return False
+    return True
+
+
+def _refuse_json_lines(spark: SparkSession, source: Source) -> None:
+    """With multiLine a file is one JSON document: of several, all but the first would be lost."""
+    lines = [row.value for row in spark.read.text(str(source.path)).head(2)]
+    try:
+        several = len(lines) == 2 and all(isinstance(json.loads(line), dict) for line in lines)
+    except ValueError:
+        return
+    if several:
+        raise InputError(
+            f"source {source.name}: found one JSON object a line at {source.path}, expected one document a file with "
+            "options.multiLine: true; take that option out"
+        )
 
 
 def _options(source: Source) -> dict[str, str]:
@@ -176,13 +277,20 @@ def _declared_type(source: Source, name: str) -> str | None:
 
 def _typed(raw: DataFrame, name: str, declared: str | None) -> Column:
     """The column as SQL calculates with it: whole numbers as exact decimals, so that nothing wraps around."""
-    column = F.col(_quoted(name))
     actual = declared or raw.schema[name].dataType.simpleString()
-    if declared:
-        column = column.try_cast(declared)
+    column = _cast(F.col(_quoted(name)), raw.schema[name].dataType, declared)
     aliases = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
     digits = _EXACT_INTEGER.get(aliases.get(actual.lower(), actual.lower()))
     return column.cast(f"decimal({digits},0)") if digits else column
+
+
+def _cast(column: Column, actual: T.DataType, declared: str | None) -> Column:
+    """The declared type, or null; a text is a date or time only with year, month and day, never by the clock."""
+    if declared is None:
+        return column
+    if isinstance(actual, T.StringType) and declared.lower() in ("date", "timestamp"):
+        return F.when(column.rlike(_ISO_DAY), column.try_cast(declared))
+    return column.try_cast(declared)
 
 
 def _type_faults(raw: DataFrame, source: Source, names: list[str]) -> dict[str, Column]:
@@ -192,7 +300,7 @@ def _type_faults(raw: DataFrame, source: Source, names: list[str]) -> dict[str, 
     for column, type_ in source.types.items():
         name = known[column.lower()]
         value, kind = F.col(_quoted(name)), type_.split("(")[0].strip().lower()
-        unfit = value.try_cast(type_).isNull()
+        unfit = _cast(value, raw.schema[name].dataType, type_).isNull()
         if isinstance(raw.schema[name].dataType, T.StringType):
             present = F.trim(value) != ""
             unfit = unfit | (F.isnan(value.try_cast("double")) if kind in ("float", "double") else F.lit(False))
@@ -204,10 +312,14 @@ def _type_faults(raw: DataFrame, source: Source, names: list[str]) -> dict[str, 
 
 
 def _event_base(raw: DataFrame, source: Source, names: list[str]) -> Column:
-    """The declared identity as readable text, or a hash over the whole row; null where every declared part is null."""
+    """The declared identity as readable text, or a hash over the whole row; null where every declared part is null.
+
+    The hash is over names and values without nulls: neither the order of columns nor an empty one more changes it.
+    """
     declared = source.event_id_columns
     if declared is None:
-        return F.md5(F.concat_ws("\x1f", *(F.coalesce(_as_text(raw, name), F.lit("\x00")) for name in names)))
+        cells = (F.concat(F.lit(f"{name.lower()}="), _as_text(raw, name)) for name in sorted(names, key=str.lower))
+        return F.md5(F.concat_ws("\x1f", *cells))
     known = {name.lower(): name for name in names}
     parts = [F.col(_quoted(known[name.lower()])).cast("string") for name in declared]
     if len(parts) == 1:
@@ -231,9 +343,15 @@ def _column(typed: DataFrame, source: Source, alias: str, expression: Expression
     if expression.column is None:
         return _sql(typed, str(expression.sql), f"sources.{source.name}.columns.{alias[2:]}.sql", source)
     name = next(name for name in names if name.lower() == str(expression.column).lower())
-    declared = _declared_type(source, name)
-    as_read = F.col(f"{RAW}.{_quoted(name)}")
-    return as_read.try_cast(declared) if declared else as_read
+    as_read, data_type = F.col(f"{RAW}.{_quoted(name)}"), typed.schema[RAW].dataType[name].dataType
+    if alias.removeprefix("c_") in CANONICAL_COLUMNS:
+        if isinstance(data_type, T.StructType | T.ArrayType | T.MapType):
+            raise InputError(
+                f"source {source.name}: column {name} holds {data_type.simpleString()[:80]}, expected one value for "
+                f"{alias[2:]}; reach inside with {{sql: …}}"
+            )
+        return as_read  # a canonical column parses itself
+    return _cast(as_read, data_type, _declared_type(source, name))
 
 
 def _order_is_event(source: Source, raw_names: Iterable[str]) -> bool:
@@ -255,9 +373,9 @@ def _event_type(typed: DataFrame, source: Source, event_type: EventType) -> Colu
 
 def _sql(frame: DataFrame, sql: str, path: str, source: Source) -> Column:
     """The expression, resolved now so that a typo is named before any row is read."""
-    column = F.expr(sql)
     try:
-        frame.select(column).schema  # noqa: B018 - resolves the expression
+        column = F.expr(sql)
+        frame.select(FILE, column).schema  # noqa: B018 - resolves the expression
     except AnalysisException as error:
         raise ConfigError(
             [Fault(path, f"{first_line(error)} (columns of {source.name}: {_listed(frame.columns)})")]
@@ -266,9 +384,10 @@ def _sql(frame: DataFrame, sql: str, path: str, source: Source) -> Column:
 
 
 def first_line(error: Exception) -> str:
-    """Spark's message in one line, without its plan or code."""
-    text = str(error).strip().splitlines()[0]
-    return text.split(". SQLSTATE")[0].split(" SQLSTATE:")[0]
+    """Spark's message in one line, without its plan, its code or a stack of Java's."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = next((line.split("Exception: ", 1)[1] for line in lines if "Exception: [" in line), lines[0])
+    return told.split(". SQLSTATE")[0].split(" SQLSTATE:")[0]
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -288,16 +407,46 @@ def _require_columns(source: Source, names: list[str]) -> None:
 
 def _missing(source: Source, name: str, names: list[str]) -> str:
     present = [n for n in names if n != CORRUPT]
+    if source.format == "csv" and _looks_like_data(present):
+        return (
+            f"no column {name}; the first line of {source.path} looks like data, expected column names; if it has "
+            "none, set options.header: false and map _c0, _c1, …"
+        )
     near = difflib.get_close_matches(name, present, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     if source.format == "csv" and len(present) == 1 and not near:
         separators = [s for s in (";", "\t", "|", ",") if s in present[0]]
         hint = f"; the file looks separated by {separators[0]!r}: set options.sep" if separators else hint
+    if any("\ufffd" in n for n in present):
+        hint += "; the names do not decode as UTF-8: set options.encoding, such as ISO-8859-1"
     return f"no column {name}; found {_listed(present)}{hint}"
 
 
+def _looks_like_data(names: Iterable[str]) -> bool:
+    """Whether a header holds numbers, dates or addresses, which are not to be shown."""
+    return any(re.fullmatch(r"[\d\W]*\d[\d\W]*|\S+@\S+", name) for name in names)
+
+
+def _refuse_ambiguous(source: Source, header: tuple[str, ...], partitions: list[str]) -> None:
+    lower = [name.lower() for name in header]
+    twice = sorted({name for name in header if lower.count(name.lower()) > 1})
+    if twice:
+        shown = "a value" if _looks_like_data(header) else f"column {', '.join(twice)}"
+        raise InputError(
+            f"source {source.name}: {shown} stands twice in the header of {source.path}, expected each name once "
+            "(capitals do not tell names apart); rename it, or set options.header: false and map _c0, _c1, …"
+        )
+    both = [name for name in partitions if name.lower() in lower]
+    if both:
+        raise InputError(
+            f"source {source.name}: column {', '.join(both)} stands in the header and in the folders' names of "
+            f"{source.path}, expected one of them; rename one"
+        )
+
+
 def _listed(names: Iterable[str]) -> str:
-    shown = [name for name in names if not name.startswith("_")]
+    internal = (CORRUPT, FILE, RAW, BASE_ID, ORDER_IS_EVENT)
+    shown = [name for name in names if name not in internal and not name.startswith(TYPE_FAULT)]
     return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")
 
 
@@ -307,13 +456,35 @@ def _no_rows(source: Source, found: str) -> str:
     )
 
 
-def _explain_unreadable(source: Source, error: AnalysisException) -> str:
+def _explain_unreadable(source: Source, error: Exception) -> str:
     place = source.table if source.format == "table" else source.path
     text = str(error)
+    if "DELTA_TABLE_NOT_FOUND" in text or "is not a Delta table" in text:
+        return f"source {source.name}: found no Delta table at {place}; check path, or set format: parquet"
     if "PATH_NOT_FOUND" in text or "does not exist" in text:
         return f"source {source.name}: nothing found at {place}; check path, or mount what holds it"
     if "TABLE_OR_VIEW_NOT_FOUND" in text:
         return f"source {source.name}: no table {place} in the catalog; check its name and your rights"
     if "UNABLE_TO_INFER_SCHEMA" in text:
         return _no_rows(source, "no readable file")
+    if "CANNOT_MERGE_SCHEMAS" in text:
+        return f"source {source.name}: the files of {place} differ in type: {_differing(text)}; make them one type"
+    if _FILE.search(text + " "):
+        return _unreadable_file(source, _FILE.search(text + " ")[1])
     return f"source {source.name}: cannot read {place} as {source.format}: {first_line(error)}"
+
+
+def _unreadable_file(source: Source, file: str) -> str:
+    return (
+        f"source {source.name}: cannot read {unquote(urlparse(file).path)} as {source.format}: it is cut off, damaged "
+        "or of another format or type than the others; deliver it again or take it out"
+    )
+
+
+def _differing(text: str) -> str:
+    """Column and types of what two schemas in a message of Spark do not agree on."""
+    schemas = [dict(re.findall(r"(\w+): (\w+)", found)) for found in _SEVERAL_TYPES.findall(text)]
+    if len(schemas) != 2:
+        return "a column"
+    one, other = schemas
+    return ", ".join(f"{n} is {t} and {other[n]}" for n, t in one.items() if other.get(n, t) != t) or "a nested column"

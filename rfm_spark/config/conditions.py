@@ -17,6 +17,7 @@ from rfm_spark.config.terms import Term, few, is_literal, literal_value, text_of
 from rfm_spark.schemas import Column
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
+_ORDERED = (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between)
 _FLIPPED: Mapping[type, type] = {exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE}
 _NEVER_NULL = (
     exp.Identifier,
@@ -78,6 +79,7 @@ class Conditions:
             subject, literals = compared
             term = self.terms.setdefault(text_of(subject), self._term(subject))
             term.literals += literals
+            term.ordered |= isinstance(leaf, _ORDERED)
         elif compared is None and isinstance(leaf, _COMPARISONS):
             self.orders[_order(leaf)[0]] = self.nullable(leaf)
 
@@ -115,10 +117,9 @@ class Conditions:
     def truth(self, node: exp.Expr, space: Space) -> Truth:
         """Where a rule is true and where it is false."""
         node = unwrapped(node)
-        if isinstance(node, exp.And):
-            return all_of([self.truth(node.left, space), self.truth(node.right, space)], space.everything)
-        if isinstance(node, exp.Or):
-            return any_of([self.truth(node.left, space), self.truth(node.right, space)], space.everything)
+        if isinstance(node, exp.And | exp.Or):
+            combined = all_of if isinstance(node, exp.And) else any_of
+            return combined([self.truth(part, space) for part in node.flatten()], space.everything)
         if isinstance(node, exp.Not):
             true, false = self.truth(node.this, space)
             return false, true
@@ -153,17 +154,15 @@ class Conditions:
     @staticmethod
     def _over_term(leaf: exp.Expr, term: Term) -> evaluate.Function | None:
         """The condition as a function of the values of a term, where it is one."""
+        kind = term.kind
 
         def variable(node: exp.Expr) -> str | None:
             return term.text if text_of(node) == term.text else None
 
         try:
-            function = evaluate.compiled(leaf, variable, lambda node: literal_value(node, term.kind))
-            for value in term.axis().values:
-                function({term.text: value})
-        except (Unsupported, TypeError):
+            return evaluate.compiled(leaf, variable, lambda node: literal_value(node, kind))
+        except Unsupported:
             return None
-        return function
 
     def _over_scores(self, leaf: exp.Expr) -> evaluate.Function | None:
         """The condition as a function of scores, where it is one."""
@@ -174,11 +173,9 @@ class Conditions:
             return name_of(node) if isinstance(node, exp.Column) else None
 
         try:
-            function = evaluate.compiled(leaf, variable, literal_value)
-            function(dict.fromkeys(self.bins, 1))
-        except (Unsupported, TypeError):
+            return evaluate.compiled(leaf, variable, literal_value)
+        except Unsupported:
             return None
-        return function
 
 
 def _names(node: exp.Expr) -> set[str]:
@@ -188,7 +185,7 @@ def _names(node: exp.Expr) -> set[str]:
 def _leaves(node: exp.Expr) -> list[exp.Expr]:
     node = unwrapped(node)
     if isinstance(node, exp.And | exp.Or):
-        return _leaves(node.left) + _leaves(node.right)
+        return [leaf for part in node.flatten() for leaf in _leaves(part)]
     return _leaves(node.this) if isinstance(node, exp.Not) else [node]
 
 

@@ -97,9 +97,16 @@ class _Compiler:
         if not isinstance(node, exp.In) or not node.expressions:
             raise Unsupported("in")
         inner, options = self.function(node.this), self.functions(node.expressions)
+        constant = all(isinstance(option, exp.Literal) for option in node.expressions)
+        known = {option({}) for option in options} if constant else set()
 
         def holds(env: Env) -> bool | None:
-            answers = [equal(inner(env), option(env)) for option in options]
+            value = inner(env)
+            if value is not None and value in known:
+                return True
+            if known and len({type(value), *map(type, known)}) == 1:
+                return False
+            answers = [equal(value, option(env)) for option in options]
             return True if True in answers else None if None in answers else False
 
         return holds

@@ -74,7 +74,10 @@ def parse(sql: str) -> exp.Expr:
         raise SqlFault(f"does not parse as one expression: `{name}` reads as a new name{near}")
     if isinstance(tree, exp.Query) or not isinstance(tree, exp.Condition | exp.Interval):
         raise SqlFault("is a statement, expected one expression over columns")
-    return tree.transform(_positive)
+    try:
+        return tree.transform(_positive)
+    except RecursionError:
+        raise SqlFault("does not parse: it is nested too deeply") from None
 
 
 def _positive(node: exp.Expr) -> exp.Expr:
@@ -183,7 +186,7 @@ _NO_CONDITION = (exp.Literal, exp.Null, exp.Neg, exp.Concat, exp.DPipe, exp.Inte
 def _is_condition(tree: exp.Expr) -> bool:
     tree = unwrapped(tree)
     if isinstance(tree, exp.And | exp.Or):
-        return _is_condition(tree.left) and _is_condition(tree.right)
+        return all(_is_condition(part) for part in tree.flatten())
     if isinstance(tree, exp.Not):
         return _is_condition(tree.this)
     if isinstance(tree, exp.Binary) and not isinstance(tree, exp.Predicate | exp.Connector | exp.Dot):

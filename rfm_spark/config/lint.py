@@ -71,8 +71,15 @@ class _Linter:
         rules = [_Rule(segment, f"{self.path}.segments[{i}]") for i, segment in enumerate(self.segmentation.segments)]
         try:
             trees = {rule.path: expressions.parse(rule.segment.when) for rule in rules if rule.segment.when}
+            self._judge(rules, trees)
         except SqlFault:  # `check` tells
             return
+        except RecursionError:
+            self._warn(
+                self.path, "its rules were not judged: found conditions nested too deeply, expected flatter ones"
+            )
+
+    def _judge(self, rules: list[_Rule], trees: dict[str, exp.Expr]) -> None:
         conditions, space = self._space(list(trees.values()))
         cells = space.size // space.cell_width
         if space.size > MOST_COMBINATIONS or cells > MOST_CELLS:

@@ -5,10 +5,12 @@ any other value from one of them.
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -39,10 +41,14 @@ class Term:
     nullable: bool
     literals: list[exp.Expr] = field(default_factory=list)
     cuts: tuple[float | int, ...] = ()
+    ordered: bool = False
 
-    @property
+    @cached_property
     def kind(self) -> str:
-        """number, date, string, boolean, or mixed where literals of several kinds do not fit together."""
+        """number, date, string, boolean, or mixed where literals of several kinds do not fit together.
+
+        Asked for once all literals are known.
+        """
         if is_numeric(self.type):
             return "number"
         if self.type in ("date", "boolean", "string"):
@@ -57,19 +63,27 @@ class Term:
 
     def stands_alone(self, value: int) -> bool:
         """Whether a value is represented by itself only."""
-        return value == self.least or value in [literal_value(literal, self.kind) for literal in self.literals]
+        return value == self.least or value in self.values()
+
+    def values(self) -> list[Any]:
+        """The values of its literals.
+
+        Raises: Unsupported where one is not of its kind.
+        """
+        kind = self.kind
+        return [literal_value(literal, kind) for literal in self.literals]
 
     def is_readable(self) -> bool:
         """Whether all its literals are of its kind."""
         try:
-            values = [literal_value(literal, self.kind) for literal in self.literals]
+            values = self.values()
         except Unsupported:
             return False
         return self.kind != "mixed" and (self.kind != "boolean" or all(isinstance(v, bool) for v in values))
 
     def axis(self) -> Axis:
         """The values that stand for all."""
-        literals = [literal_value(literal, self.kind) for literal in self.literals]
+        literals = self.values()
         if self.kind == "boolean":
             return few(self.text, (True, False), ("true", "false"), self.nullable)
         if self.kind == "string":
@@ -134,9 +148,11 @@ def _kind(node: exp.Expr) -> str:
 
 
 def _texts(term: Term, literals: list[str]) -> Axis:
-    between = [f"{text}\x00" for text in literals]  # the next text in order
-    values = sorted({"", *literals, *between})
-    labels = [f"= '{value}'" if value in literals else "another value" for value in values]
+    # the next text in order; where only = and <> ask, one other text stands for all
+    between = [f"{text}\x00" for text in (literals if term.ordered else literals[-1:])]
+    values = sorted({*([""] if term.ordered else []), *literals, *between})
+    named = set(literals)
+    labels = [f"= '{value}'" if value in named else "another value" for value in values]
     return few(term.text, tuple(values), tuple(labels), term.nullable)
 
 
@@ -153,8 +169,8 @@ def _representatives(numbers: list[Any], whole: bool, least: int | None, most: i
     for value in sorted(candidates or [0]):
         fits = (least is None or value >= least) and (most is None or value <= most)
         if fits and not (whole and value != int(value)):
-            position = tuple((value > n) - (value < n) for n in numbers)
-            chosen.setdefault((*position, int(value == least)), value)
+            position = (bisect_left(numbers, value), bisect_right(numbers, value), int(value == least))
+            chosen.setdefault(position, value)
     return tuple(chosen.values())
 
 

@@ -1,6 +1,6 @@
 """Ingest: sources → contract → events, quarantine and customers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -23,8 +23,10 @@ class Ingested:
     profiles: DataFrame | None
 
 
-def ingest(run: Run) -> Ingested:
+def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | None = None) -> Ingested:
     """Bring every source's new rows into `events`, `quarantine` and `customers`.
+
+    `before_rows` is called with the judged profiles before any row is read.
 
     Raises: InputError, GateError before anything is written; ConflictError where another ingest was faster.
     """
@@ -34,6 +36,8 @@ def ingest(run: Run) -> Ingested:
         profiles = {
             s.name: contract.judge_profiles(mapped[s.name], s, run.config).persist() for s in _of_kind(run, "profile")
         }
+        if before_rows is not None:
+            before_rows(run, profiles.values())
     with run.stage("contract") as stage:
         settlement = _settle(run, mapped)
         conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])

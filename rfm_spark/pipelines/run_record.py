@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from rfm_spark import __version__, schemas, session
+from rfm_spark import __version__, schemas, session, sources
 from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import RfmSparkError
@@ -66,7 +66,8 @@ def recorded(run: Run) -> Iterator[None]:
                 run.lake.verify()
                 _write(run, COMPLETE, 0, None)
         except Exception as error:
-            fault = error if isinstance(error, RfmSparkError) else cause(error, f"run {run.run_id}")
+            fault = error if isinstance(error, RfmSparkError) else sources.cause(error, run.config.sources)
+            fault = fault or cause(error, f"run {run.run_id}")
             if not run.dry:
                 _write_failure(run, fault or RfmSparkError("an unexpected error; see the log"))
             if fault is error or fault is None:

@@ -1,6 +1,6 @@
 """Segment: events → activity → metrics → cut points → scores → segments → profiles, for one as_of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import date
 from functools import reduce
 
@@ -10,13 +10,13 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.config import expressions
 from rfm_spark.config.models import ProjectConfig, Segmentation
+from rfm_spark.cuts import CriterionCut, FittedCuts
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.lake import Written
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.run_record import Run, published_snapshots, read_published
 from rfm_spark.schemas import Column
 from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
-from rfm_spark.steps.cut_points import FittedCuts
 
 _PROFILE_ERROR = 0.001  # of the brackets that locate medians, which are exact
 
@@ -28,6 +28,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     previous snapshot.
     """
     config, snapshot = run.config, {"snapshot_date": run.as_of}
+    resolve(run, [data.profiles] if data.profiles is not None else [])
     with run.stage("metrics") as stage:
         written = _measure(run, data)
         measured = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
@@ -55,6 +56,17 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         stage.rows = len(rows)
         run.profiles = [dict(zip(spec.column_names(), row, strict=True)) for row in rows]
         run.lake.replace(spec, _frame(run, spec, rows), snapshot)
+
+
+def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
+    """Resolve criteria and rules on no rows, before anything is written. Raises: ConfigError."""
+    config, spec = run.config, schemas.customer_metrics(run.config.reference_period.sub_periods)
+    types = {field.name: field.dataType.simpleString() for frame in profiles for field in frame.schema}
+    attributes = [Column(name, types[name], "") for name in used_attributes(config) if name in types]
+    frame = metrics.with_criteria(_frame(run, spec.with_columns(*attributes), []), config.criteria)
+    for segmentation in config.segmentations:
+        scored = {name: F.lit(1) for name in config.criteria_of(segmentation)}
+        segments.assign(frame.withColumns(scored), segmentation)
 
 
 def used_attributes(config: ProjectConfig) -> list[str]:
@@ -98,7 +110,7 @@ def _fit(run: Run, measured: DataFrame, segmentation: Segmentation, frozen_from:
     fitted += _frozen(run, [one for one in plans if one.method == "frozen"])
     order = [one.criterion for one in plans]
     fitted.sort(key=lambda one: order.index(one.cut.criterion))
-    return cut_points.with_attainable(scores.score_all(frame, _cuts(fitted)), fitted)
+    return cut_points.with_attainable(scores.score_all(frame, cut_points.by_criterion(fitted)), fitted)
 
 
 def _fit_population(measured: DataFrame, config: ProjectConfig, segmentation: Segmentation) -> DataFrame:
@@ -111,7 +123,7 @@ def _fit_population(measured: DataFrame, config: ProjectConfig, segmentation: Se
     )
 
 
-def _frozen(run: Run, plans: list[cut_points.CriterionCut]) -> list[FittedCuts]:
+def _frozen(run: Run, plans: list[CriterionCut]) -> list[FittedCuts]:
     """Cut-points of an earlier snapshot, as the newest complete run left them."""
     if not plans:
         return []
@@ -132,24 +144,8 @@ def _frozen(run: Run, plans: list[cut_points.CriterionCut]) -> list[FittedCuts]:
     return fitted
 
 
-def _cuts(fitted: list[FittedCuts]) -> Mapping[str, scores.Cuts]:
-    by_criterion: dict[str, list[FittedCuts]] = {}
-    for one in fitted:
-        by_criterion.setdefault(one.cut.criterion, []).append(one)
-    return {
-        name: scores.Cuts(
-            ones[0].cut.metric,
-            ones[0].cut.better,
-            ones[0].cut.bins,
-            ones[0].cut.group_by,
-            {o.group: o.values for o in ones},
-        )
-        for name, ones in by_criterion.items()
-    }
-
-
 def _assign(run: Run, measured: DataFrame, segmentation: Segmentation, fitted: list[FittedCuts]) -> DataFrame:
-    scored = scores.score_all(measured, _cuts(fitted))
+    scored = scores.score_all(measured, cut_points.by_criterion(fitted))
     return segments.assign(scored, segmentation)
 
 

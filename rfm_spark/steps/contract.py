@@ -2,16 +2,19 @@
 
 from functools import reduce
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Source
+from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Rule, Source
+from rfm_spark.errors import ConfigError, Fault
 
 MONEY = "decimal(18,2)"
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _ISO = r"^\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?$"
-_ZONED_TEXT = r"(Z|[+-]\d{2}:?(\d{2})?|\[.+\]|UTC|GMT)\s*$"
+_ZONED_TEXT = r"\d[T ]\d[\d:.]*\s*[A-Za-z+\[-]"  # something stands after the time: an offset or a zone
+_SPACE = " \t\r\n\u00a0"
 _ZONED_PATTERN = "XxZzVO"
 _SEPARATOR = "\x1f"
 
@@ -30,7 +33,8 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
     """
     extras = [name for name in source.columns if name not in CANONICAL_COLUMNS]
     parsed = _with_currency(_parsed(mapped, source, config, extras), config, rates)
-    reasons = _standard_reasons(parsed, source, config) | _shape_reasons(parsed, source) | _rule_reasons(config, source)
+    reasons = _standard_reasons(parsed, source, config) | _shape_reasons(parsed, source)
+    reasons |= _rule_reasons(parsed, config, source)
     content = ["source_customer_id", "event_type", "event_ts", "order_id", "original_amount", "original_currency"]
     content += ["duration_seconds", *extras]
     parsed_columns = ["source_customer_id", "event_type", "event_ts", "event_date", "order_id", "amount"]
@@ -68,7 +72,7 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
     reasons = {
         "no_customer": F.col("customer_key").isNull(),
         **_shape_reasons(parsed, source),
-        **_rule_reasons(config, source),
+        **_rule_reasons(parsed, config, source),
     }
     reasons |= _time_reasons(config) if "event_ts" in source.columns else {}
     return parsed.select(
@@ -128,7 +132,7 @@ def _parsed(mapped: DataFrame, source: Source, config: ProjectConfig, extras: li
     }
     taken = {name.lower() for name in canonical} | {"amount"}
     return mapped.select(
-        *(F.col(f"`{name}`") for name in mapped.columns if name.lower() not in taken), *_aliased(canonical)
+        *(F.col(_quoted(name)) for name in mapped.columns if name.lower() not in taken), *_aliased(canonical)
     )
 
 
@@ -136,8 +140,17 @@ def _aliased(columns: dict[str, Column]) -> list[Column]:
     return [column.alias(name) for name, column in columns.items()]
 
 
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
+
+
+def _trimmed(column: Column) -> Column:
+    """The text without the blanks, tabs and line ends that exports leave around it."""
+    return F.btrim(column.cast("string"), F.lit(_SPACE))
+
+
 def _text(name: str) -> Column:
-    text = F.trim(F.col(name).cast("string"))
+    text = _trimmed(F.col(name))
     return F.when(text != "", text)
 
 
@@ -153,13 +166,13 @@ def _money(frame: DataFrame, name: str) -> Column:
     if not _has(frame, name):
         return F.lit(None).cast(MONEY)
     column = F.col(name)
-    return F.trim(column).try_cast(MONEY) if _is_text(frame, name) else column.try_cast(MONEY)
+    return _trimmed(column).try_cast(MONEY) if _is_text(frame, name) else column.try_cast(MONEY)
 
 
 def _whole(frame: DataFrame, name: str) -> Column:
     if not _has(frame, name):
         return F.lit(None).cast("bigint")
-    return F.round(F.trim(F.col(name).cast("string")).try_cast("decimal(28,6)"), 0).try_cast("bigint")
+    return F.round(_trimmed(F.col(name)).try_cast("decimal(28,6)"), 0).try_cast("bigint")
 
 
 def _currency(frame: DataFrame, source: Source, config: ProjectConfig) -> Column:
@@ -176,25 +189,34 @@ def _times(frame: DataFrame, source: Source, config: ProjectConfig) -> dict[str,
 
 def _instant(frame: DataFrame, name: str, source: Source, config: ProjectConfig) -> Column:
     """The UTC instant of a time, local ones read in the source's zone."""
-    zone = source.timezone or config.timezone
-    local = _local_time(frame, name, source)
-    data_type = frame.schema[name].dataType
+    zone, data_type = source.timezone or config.timezone, frame.schema[name].dataType
     if isinstance(data_type, T.TimestampType):
-        return local
-    if not isinstance(data_type, T.StringType) or source.timestamp_formats:
-        zoned = [f for f in source.timestamp_formats if set(_unquoted(f)) & set(_ZONED_PATTERN)]
-        return local if zoned else F.to_utc_timestamp(local, zone)
-    return F.when(F.col(name).rlike(_ZONED_TEXT) & F.col(name).rlike(r":"), local).otherwise(
-        F.to_utc_timestamp(local, zone)
-    )
+        return F.col(name)
+    if source.timestamp_formats and not _is_time(data_type):
+        text = _trimmed(F.col(name))
+        return F.coalesce(*(_parsed_by(text, pattern, zone) for pattern in source.timestamp_formats))
+    local = _local_time(frame, name, source)
+    if _is_time(data_type):
+        return F.to_utc_timestamp(local, zone)
+    return F.when(F.col(name).rlike(_ZONED_TEXT), local).otherwise(F.to_utc_timestamp(local, zone))
+
+
+def _parsed_by(text: Column, pattern: str, zone: str) -> Column:
+    local = F.try_to_timestamp(text, F.lit(pattern))
+    return local if set(_unquoted(pattern)) & set(_ZONED_PATTERN) else F.to_utc_timestamp(local, zone)
+
+
+def _is_time(data_type: T.DataType) -> bool:
+    """Whether a value of the type has a day; a time of day alone has none."""
+    return isinstance(data_type, T.DateType | T.TimestampType | T.TimestampNTZType)
 
 
 def _local_time(frame: DataFrame, name: str, source: Source) -> Column:
     """The time as written, as if it were UTC; an explicit offset in it is already applied. Null where unparseable."""
     column = F.col(name)
-    if not _is_text(frame, name) and isinstance(frame.schema[name].dataType, T.DatetimeType):
+    if _is_time(frame.schema[name].dataType):
         return column.cast("timestamp")
-    text = F.trim(column.cast("string"))
+    text = _trimmed(column)
     if source.timestamp_formats:
         return F.coalesce(*(F.try_to_timestamp(text, F.lit(pattern)) for pattern in source.timestamp_formats))
     return F.when(text.rlike(_ISO), F.try_to_timestamp(text))
@@ -232,7 +254,9 @@ def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | 
 
 def _all_reasons(parsed: DataFrame, reasons: dict[str, Column]) -> Column:
     """The names of all reasons that hold, sorted."""
-    faults = {name.removeprefix("_fault:"): F.col(f"`{name}`") for name in parsed.columns if name.startswith("_fault:")}
+    faults = {
+        name.removeprefix("_fault:"): F.col(_quoted(name)) for name in parsed.columns if name.startswith("_fault:")
+    }
     held = [F.when(condition, F.lit(name)) for name, condition in sorted((faults | reasons).items())]
     text = F.concat_ws(_SEPARATOR, *held)
     return F.when(text == "", F.array().cast("array<string>")).otherwise(F.split(text, _SEPARATOR))
@@ -250,7 +274,7 @@ def _standard_reasons(parsed: DataFrame, source: Source, config: ProjectConfig) 
 
 
 def _blank(name: str) -> Column:
-    return F.coalesce(F.trim(F.col(name).cast("string")), F.lit("")) == ""
+    return F.coalesce(_trimmed(F.col(name)), F.lit("")) == ""
 
 
 def _is_number(name: str) -> Column:
@@ -298,7 +322,7 @@ def _shape_reasons(parsed: DataFrame, source: Source) -> dict[str, Column]:
         return {}
     raw = parsed.schema["_raw"].dataType
     assert isinstance(raw, T.StructType)
-    texts = [F.col(f"_raw.`{field.name}`") for field in raw if isinstance(field.dataType, T.StringType)]
+    texts = [F.col(f"_raw.{_quoted(field.name)}") for field in raw if isinstance(field.dataType, T.StringType)]
     corrupt = "_corrupt_record" in raw.fieldNames()
     return {
         "malformed_row": F.col("_raw._corrupt_record").isNotNull() if corrupt else F.lit(False),
@@ -306,14 +330,27 @@ def _shape_reasons(parsed: DataFrame, source: Source) -> dict[str, Column]:
     }
 
 
-def _rule_reasons(config: ProjectConfig, source: Source) -> dict[str, Column]:
-    """The user's own rules; those without `sources` hold for every source of events."""
-    rules = [
-        r
-        for r in config.contract.rules
-        if source.name in (r.sources or ([source.name] if source.kind == "events" else []))
-    ]
-    return {rule.name: ~F.coalesce(F.expr(rule.sql), F.lit(False)) for rule in rules}
+def _rule_reasons(parsed: DataFrame, config: ProjectConfig, source: Source) -> dict[str, Column]:
+    """The user's own rules; those without `sources` hold for every source of events. Raises: ConfigError."""
+    own = [source.name] if source.kind == "events" else []
+    rules = {i: rule for i, rule in enumerate(config.contract.rules) if source.name in (rule.sources or own)}
+    faults = [fault for i, rule in rules.items() for fault in _rule_faults(parsed, i, rule, source)]
+    if faults:
+        raise ConfigError(faults)
+    return {rule.name: ~F.coalesce(F.expr(rule.sql), F.lit(False)) for rule in rules.values()}
+
+
+def _rule_faults(parsed: DataFrame, i: int, rule: Rule, source: Source) -> list[Fault]:
+    path = f"contract.rules[{i}].sql"
+    try:
+        found = parsed.select("_file", F.expr(rule.sql)).schema[1].dataType
+    except AnalysisException as error:
+        told = str(error).strip().splitlines()[0].split(" SQLSTATE:")[0]
+        hint = "; where the rule is not for this source, name its sources" if rule.sources is None else ""
+        return [Fault(path, f"rule {rule.name} does not fit source {source.name}: {told}{hint}")]
+    if isinstance(found, T.BooleanType | T.NullType):
+        return []
+    return [Fault(path, f"rule {rule.name} gives {found.simpleString()}, expected a condition that is true or false")]
 
 
 def _content_hash(parsed: DataFrame, names: list[str]) -> Column:

@@ -1,43 +1,15 @@
 """Cut points: where one score of a criterion ends and the next begins; fitted here, applied in `scores`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Criterion, CriterionScoring, Scoring, Segmentation
+from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
 from rfm_spark.order_statistics import ALL, Size, Wanted, approximate, group_column, order_statistics, sizes
-
-
-@dataclass(frozen=True)
-class CriterionCut:
-    """How one criterion of one segmentation is cut: the criterion's column, its direction and its method."""
-
-    segmentation: str
-    criterion: str
-    metric: str
-    better: str
-    method: str
-    bins: int
-    relative_error: float
-    refine: bool
-    group_by: str | None
-    cuts: tuple[float, ...] = ()
-    snapshot: date | None = None
-
-
-@dataclass(frozen=True)
-class FittedCuts:
-    """The ascending cuts of one criterion in one group, with what they were fitted on."""
-
-    cut: CriterionCut
-    group: str
-    values: tuple[float, ...]
-    customers: int | None
-    distinct_values: int | None
-    attainable_scores: tuple[int, ...] = ()
 
 
 def plan(segmentation: Segmentation, criteria: Mapping[str, Criterion], frozen_from: date | None) -> list[CriterionCut]:
@@ -56,8 +28,8 @@ def _plan(segmentation: Segmentation, name: str, criterion: Criterion) -> Criter
     own = scoring.criteria.get(name, CriterionScoring())
     cuts = tuple(float(cut) for cut in own.cuts or ())
     return CriterionCut(
-        segmentation=segmentation.name,
         criterion=name,
+        segmentation=segmentation.name,
         metric=criterion.metric or name,
         better=criterion.better,
         method=own.method or ("fixed" if cuts else scoring.method),
@@ -101,6 +73,18 @@ def fit(frame: DataFrame, cuts: Sequence[CriterionCut]) -> list[FittedCuts]:
         alike = [cut for cut in cuts if cut.group_by == group_by]
         fitted += _fit_alike(frame, alike, group_by)
     return fitted
+
+
+def by_criterion(fitted: Sequence[FittedCuts]) -> dict[str, Cuts]:
+    """The fitted cuts of one segmentation as `scores` applies them."""
+    groups: dict[str, list[FittedCuts]] = {}
+    for one in fitted:
+        groups.setdefault(one.cut.criterion, []).append(one)
+    return {
+        name: Cuts(cut.metric, cut.better, cut.bins, cut.group_by, {one.group: one.values for one in ones})
+        for name, ones in groups.items()
+        for cut in [ones[0].cut]
+    }
 
 
 def with_attainable(scored: DataFrame, fitted: Sequence[FittedCuts]) -> list[FittedCuts]:

@@ -1,23 +1,12 @@
 """Scores: 1..n for each criterion, higher always better, equal values always equal scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark.cuts import Cuts
 from rfm_spark.order_statistics import ALL, group_column
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """The cuts of one criterion: its column, which end is better, and ascending values for each group."""
-
-    metric: str
-    better: str
-    bins: int
-    group_by: str | None
-    by_group: Mapping[str, Sequence[float]]
 
 
 def score_all(frame: DataFrame, cuts: Mapping[str, Cuts]) -> DataFrame:

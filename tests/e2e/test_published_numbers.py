@@ -14,6 +14,9 @@ import yaml
 from oracle import published
 from oracle.compare import differences
 
+from rfm_spark.cuts import CriterionCut
+from rfm_spark.steps import cut_points, scores
+
 ORDERS_COUNTS = ("rows_read", "accepted", "quarantined", "exact_duplicates")
 
 
@@ -112,12 +115,13 @@ def test_r_customers_scored_by_the_steps_alone(spark, method):
         }
         for row in rows
     }
-    expected_cuts = published.R_CUSTOMER_CUTS
-    assert len(expected) == metrics.count() == 39_999
-    # TODO: cut `metrics` by rfm_spark.steps.cut_points (five bins, `method`), score it by rfm_spark.steps.scores, then
-    #   assert cuts == expected_cuts                cuts: {"r": [...], "f": [...], "m": [...]}
-    #   assert_none(differences(expected, scored))  scored: {customer_key: {"r_score": 3, "f_score": 4, "m_score": 1}}
-    pytest.fail(f"to be finished: the call of the steps for {method}, cuts {expected_cuts}")
+    criteria = {"r": ("recency_days", "low"), "f": ("frequency", "high"), "m": ("monetary", "high")}
+    asked = [CriterionCut(name, metric, better, method=method) for name, (metric, better) in criteria.items()]
+    fitted = cut_points.fit(metrics, asked)
+    assert {one.cut.criterion: list(one.values) for one in fitted} == published.R_CUSTOMER_CUTS
+    scored = scores.score_all(metrics, cut_points.by_criterion(fitted)).select("customer_key", "r", "f", "m").collect()
+    found = {row["customer_key"]: {f"{name}_score": row[name] for name in criteria} for row in scored}
+    assert_none(differences(expected, found))
 
 
 # --- CDNOW ------------------------------------------------------------------------------
