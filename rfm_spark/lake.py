@@ -2,9 +2,11 @@
 
 Each write is one commit that carries the run id as its user metadata. Snapshot tables are replaced a slice at a time
 (`replaceWhere`, and the frame filtered to the same slice); `events` is appended once per base version, so that of two
-ingests that began at the same version only one gets in. A dry lake writes nothing and hands the frames on.
+ingests that began at the same version only one gets in. A run whose first slice another run has replaced stops before
+its next write, so of two runs on one slice one wins. A dry lake writes nothing and hands the frames on.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,15 +16,24 @@ import delta.exceptions  # noqa: F401 - makes Delta's conflicts Python classes o
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from rfm_spark.config.models import Lake as LakeConfig
 from rfm_spark.errors import ConflictError, EnvironmentFault, RfmSparkError, SchemaMismatch
+from rfm_spark.local import local_frame
 from rfm_spark.schemas import TableSpec
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
+_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES")
 _PERSONAL = {"customer_key", "source_customer_id", "event_id", "order_id", "record"}
-_CONFLICTS = ("CONCURRENT", "PROTOCOL_CHANGED", "METADATA_CHANGED", "TRANSACTION_VERSION", "ConcurrentModification")
+_CONFLICTS = (
+    "CONCURRENT",
+    "PROTOCOL_CHANGED",
+    "METADATA_CHANGED",
+    "TRANSACTION_VERSION",
+    "ConcurrentModification",
+    "TABLE_OR_VIEW_ALREADY_EXISTS",
+)
 _NO_TABLE = ("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND")
 
 
@@ -37,8 +48,10 @@ class Written:
 
 @dataclass(frozen=True)
 class _Commit:
+    """One write of this run; `slice_` is the predicate it replaced, None for all of the table or an append."""
+
     version: int
-    predicate: str | None
+    slice_: str | None
 
 
 class Lake:
@@ -101,20 +114,23 @@ class Lake:
             frame = frame.filter(predicate)
         if self.dry:
             return _kept(frame)
+        if first := next((table for table, commit in self._commits.items() if commit.slice_), None):
+            self._check_own(first)
         options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
         self._write(spec, frame, "overwrite", options)
         return self._committed(spec.name, predicate or None)
 
     def append_once(self, spec: TableSpec, frame: DataFrame, base: int | None) -> Written:
-        """Append what was decided against version `base`; a second append against the same base is refused.
+        """Append what was decided against version `base` (None: there was no table).
 
-        Raises: ConflictError where another run appended since.
+        Raises: ConflictError where another run changed the table since.
         """
         frame = self._conformed(spec, frame)
         if self.dry:
             return _kept(frame)
-        once = {"txnAppId": f"rfm_spark.{spec.name}", "txnVersion": str(0 if base is None else base + 1)}
-        self._write(spec, frame, "append", once)
+        self._check_unchanged(spec.name, base)
+        app, version = _once(spec.name, base)
+        self._write(spec, frame, "append", {"txnAppId": app, "txnVersion": version})
         return self._committed(spec.name, None)
 
     def append(self, spec: TableSpec, frame: DataFrame) -> Written:
@@ -125,15 +141,26 @@ class Lake:
         self._write(spec, frame, "append", {})
         return self._committed(spec.name, None)
 
-    def merge(self, spec: TableSpec, changes: DataFrame, clauses: str) -> Written:
-        """One MERGE of `changes` (alias s) into the table (alias t) on its key; `clauses` are the WHEN parts."""
+    def merge(self, spec: TableSpec, changes: DataFrame, clauses: str, base: int | None = None) -> Written:
+        """One MERGE of `changes` (alias s) into the table (alias t) on its key; `clauses` are the WHEN parts.
+
+        With `base`, the version that the changes were decided against, it is refused as `append_once` would be.
+        """
         if self.dry:
             return _kept(changes)
+        settings = {_USER_METADATA: self.run_id}
+        if base is not None:
+            self._check_unchanged(spec.name, base)
+            settings |= dict(zip((_TXN_APP, _TXN_VERSION), _once(spec.name, base), strict=True))
         on = " AND ".join(f"t.`{name}` = s.`{name}`" for name in spec.key)
-        with translated(f"{spec.name} at {self.place}"), self._stamped():
-            changes.createOrReplaceTempView("_changes")
-            self.spark.sql(f"MERGE INTO {self.identifier(spec.name)} t USING _changes s ON {on} {clauses}").collect()
-            self.spark.catalog.dropTempView("_changes")
+        into = "MERGE WITH SCHEMA EVOLUTION INTO" if "INSERT *" in clauses else "MERGE INTO"
+        view = "changes_" + re.sub(r"\W", "_", self.run_id)
+        with translated(f"{spec.name} at {self.place}"), self._set(settings):
+            changes.createOrReplaceTempView(view)
+            try:
+                self.spark.sql(f"{into} {self.identifier(spec.name)} t USING {view} s ON {on} {clauses}").collect()
+            finally:
+                self.spark.catalog.dropTempView(view)
         return self._committed(spec.name, None)
 
     def complete_columns(self, spec: TableSpec, frame: DataFrame) -> DataFrame:
@@ -148,7 +175,7 @@ class Lake:
     def create(self, spec: TableSpec) -> None:
         """Make the table where it is missing, so that every run leaves every table readable."""
         if not self.dry and not self.exists(spec.name):
-            empty = self.spark.createDataFrame([], ", ".join(f"`{c.name}` {c.type}" for c in spec.columns))
+            empty = local_frame(self.spark, [], spec.types())
             self.append(spec, empty)
 
     def verify(self) -> None:
@@ -156,23 +183,34 @@ class Lake:
 
         Raises: ConflictError; the other run is the one that readers will see.
         """
-        for table, mine in self._commits.items():
-            for row in self._history(table, 50):
-                if row["version"] <= mine.version:
-                    break
-                theirs = (row["operationParameters"] or {}).get("predicate")
-                overwrote = (row["operationParameters"] or {}).get("mode") == "Overwrite"
-                if overwrote and row["userMetadata"] != self.run_id and _same_slice(theirs, mine.predicate):
-                    raise ConflictError(
-                        f"another run replaced the same slice of {table} in {self.place} while this one was working; "
-                        "its result stands, this one is not published: run again if it should be"
-                    )
+        for table in self._commits:
+            self._check_own(table)
 
     def versions(self) -> dict[str, int]:
         """The version that each write of this run left, by table."""
         return {table: commit.version for table, commit in self._commits.items()}
 
     # --- inside ---
+
+    def _check_own(self, table: str) -> None:
+        mine = self._commits[table]
+        for row in self._since(table, mine.version):
+            if row["userMetadata"] != self.run_id and _overwrote(row, mine.slice_):
+                raise ConflictError(
+                    f"another run replaced the same slice of {table} in {self.place} while this one was working; "
+                    "its result stands, this one is not published: run again if it should be"
+                )
+
+    def _check_unchanged(self, table: str, base: int | None) -> None:
+        if not self.exists(table):
+            return
+        for row in self._since(table, -1 if base is None else base):
+            if row["userMetadata"] != self.run_id and row["operation"] not in _MAINTENANCE:
+                raise _overtaken(table, self.place)
+
+    def _since(self, table: str, version: int) -> list[Row]:
+        """Commits after a version, newest first; more than these no run lives through."""
+        return [row for row in self._history(table, 1000) if row["version"] > version]
 
     def _path(self, table: str) -> str:
         return f"{str(self._config.path).rstrip('/')}/{table}"
@@ -190,30 +228,44 @@ class Lake:
 
     def _committed(self, table: str, predicate: str | None) -> Written:
         """Our newest commit on the table; a write that Delta skipped as already done has none."""
-        for row in self._history(table, 20):
+        for row in self._history(table, 1000):
             if row["userMetadata"] == self.run_id:
                 self._commits[table] = _Commit(row["version"], predicate)
                 rows = int((row["operationMetrics"] or {}).get("numOutputRows", 0))
                 return Written(self.read(table, row["version"]), rows, row["version"])
-        raise ConflictError(f"another run wrote {table} in {self.place} first; nothing of this one was kept: run again")
+        raise _overtaken(table, self.place)
 
     def _write(self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str]) -> None:
+        options = {"userMetadata": self.run_id, **options}
         with translated(f"{spec.name} at {self.place}"):
-            writer = frame.write.format("delta").mode(mode).options(**options).option("userMetadata", self.run_id)
-            if spec.partitioned_by:
-                writer = writer.partitionBy(*spec.partitioned_by)
-            if not self.exists(spec.name):
+            there = self.exists(spec.name)
+            if not there:
                 shown = [c.name for c in spec.columns if c.name not in _PERSONAL and _has_statistics(c.type)]
-                shown = [name for name in shown if name not in spec.partitioned_by]
-                writer = writer.option("delta.dataSkippingStatsColumns", ",".join(f"`{name}`" for name in shown))
+                shown = [f"`{name}`" for name in shown if name not in spec.partitioned_by]
+                options["delta.dataSkippingStatsColumns"] = ",".join(shown)
                 self._make_schema()
             elif "overwriteSchema" not in options and set(frame.columns) - set(self._table(spec.name).columns):
-                writer = writer.option("mergeSchema", "true")
-            if self._config.path:
-                writer.save(self._path(spec.name))
+                options["mergeSchema"] = "true"
+            if there and self._config.catalog:
+                self._write_into_catalog(spec, frame, mode, options)
+            elif self._config.catalog:
+                # an overwrite would replace what another run has just made, and a creation ignores the option
+                with self._set({_USER_METADATA: self.run_id}):
+                    writer = frame.write.format("delta").mode("append").options(**options)
+                    writer.partitionBy(*spec.partitioned_by).saveAsTable(self.identifier(spec.name))
             else:
-                writer.saveAsTable(self.identifier(spec.name))
+                writer = frame.write.format("delta").mode(mode).options(**options)
+                writer.partitionBy(*spec.partitioned_by).save(self._path(spec.name))
         self._known.add(spec.name)
+
+    def _write_into_catalog(self, spec: TableSpec, frame: DataFrame, mode: str, options: dict[str, str]) -> None:
+        """Into a table that is there: `saveAsTable` would replace the catalog's entry at each overwrite."""
+        predicate = options.pop("replaceWhere", None)
+        writer = frame.writeTo(self.identifier(spec.name)).options(**options)
+        if mode == "append":
+            writer.append()
+        else:
+            writer.overwrite(F.expr(predicate) if predicate else F.lit(True))
 
     def _make_schema(self) -> None:
         if self._config.catalog:
@@ -247,17 +299,19 @@ class Lake:
         ]
 
     @contextmanager
-    def _stamped(self) -> Iterator[None]:
-        """Put the run id on commits made by SQL."""
-        before = self.spark.conf.get(_USER_METADATA, None)
-        self.spark.conf.set(_USER_METADATA, self.run_id)
+    def _set(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """Hold settings for a commit made by SQL, which takes no options."""
+        before = {key: self.spark.conf.get(key, None) for key in settings}
         try:
+            for key, value in settings.items():
+                self.spark.conf.set(key, value)
             yield
         finally:
-            if before is None:
-                self.spark.conf.unset(_USER_METADATA)
-            else:
-                self.spark.conf.set(_USER_METADATA, before)
+            for key, value in before.items():
+                if value is None:
+                    self.spark.conf.unset(key)
+                else:
+                    self.spark.conf.set(key, value)
 
 
 @contextmanager
@@ -317,11 +371,27 @@ _ENVIRONMENT: Mapping[tuple[str, ...], str] = {
 }
 
 
-def _same_slice(theirs: str | None, mine: str | None) -> bool:
-    """Whether two overwrites touch the same rows: history tells the predicate in another spelling, so compare dates."""
-    if not theirs or theirs == "[]" or mine is None:
-        return True
-    return all(part.split("DATE'")[1].rstrip("'") in theirs for part in mine.split(" AND "))
+def _once(table: str, base: int | None) -> tuple[str, str]:
+    """Delta's mark of a write that may happen once: of two that race with the same mark, one commits."""
+    return f"rfm_spark.{table}", str(0 if base is None else base + 1)
+
+
+def _overtaken(table: str, place: str) -> ConflictError:
+    return ConflictError(f"another run wrote {table} in {place} first; nothing of this one was kept: run again")
+
+
+def _overwrote(row: Row, mine: str | None) -> bool:
+    """Whether a commit replaced rows of my slice; the history spells a predicate in more than one way."""
+    told = row["operationParameters"] or {}
+    if told.get("mode") != "Overwrite" and "REPLACE TABLE" not in row["operation"]:
+        return False
+    theirs, own = _equalities(told.get("predicate")), _equalities(mine)
+    return all(own[name] == theirs[name] for name in own.keys() & theirs.keys())
+
+
+def _equalities(predicate: str | None) -> dict[str, str]:
+    """{column: date} of `column = DATE'2011-12-10'`, `(column = DATE '2011-12-10') AND …` and the like."""
+    return dict(re.findall(r"(\w+)\W* = DATE ?'([\d-]+)'", predicate or ""))
 
 
 def _has_statistics(type_: str) -> bool:
@@ -331,8 +401,3 @@ def _has_statistics(type_: str) -> bool:
 def _kept(frame: DataFrame) -> Written:
     kept = frame.persist()
     return Written(kept, kept.count(), None)
-
-
-def empty(spark: SparkSession, spec: TableSpec) -> DataFrame:
-    """A frame of the table's declared columns without rows."""
-    return spark.createDataFrame([], T.StructType.fromDDL(", ".join(f"`{c.name}` {c.type}" for c in spec.columns)))

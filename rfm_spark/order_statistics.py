@@ -2,7 +2,8 @@
 
 `approxQuantile` (by group `percentile_approx`, the same summary) brackets each wanted rank; one aggregate counts what
 lies below and at the bracket's ends; what lies strictly inside, about 4ε of the rows, is ranked by value. So each
-result is a value that occurs, the same whatever the partitions.
+result is a value that occurs, the same whatever the partitions. Up to a few hundred thousand rows the summary is
+simply asked for error 0, which it answers in one job.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
+from rfm_spark.local import local_frame
+
 ALL, NONE = "all", "(none)"
+EXACT_UP_TO = 200_000  # rows whose summary without error still is a few megabytes
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,11 @@ def sizes(frame: DataFrame, columns: Sequence[str], group_by: str | None) -> dic
     counts = [F.count(name).alias(f"n_{i}") for i, name in enumerate(columns)]
     counts += [F.count_distinct(F.col(name)).alias(f"d_{i}") for i, name in enumerate(columns)]
     rows = frame.groupBy(group_column(group_by).alias("_group")).agg(*counts).collect()
-    return {(row["_group"], name): Size(row[f"n_{i}"], row[f"d_{i}"]) for row in rows for i, name in enumerate(columns)}
+    nobody = {(ALL, name): Size(0, 0) for name in columns} if group_by is None else {}
+    found = {
+        (row["_group"], name): Size(row[f"n_{i}"], row[f"d_{i}"]) for row in rows for i, name in enumerate(columns)
+    }
+    return nobody | found
 
 
 def approximate(
@@ -87,11 +95,13 @@ def order_statistics(
     """The value of each wanted rank.
 
     Reads: double columns without NaN; nulls are left out.
-    At most three aggregates of one pass each, the last only where a bracket is open; their shuffles carry groups and
-    the values inside the brackets, never customers.
+    One job up to EXACT_UP_TO rows a group; above, at most three aggregates of one pass each, the last only where a
+    bracket is open. Their shuffles carry groups and the values inside the brackets, never customers.
     """
     if not wanted:
         return {}
+    if max(size[want.group, want.column].values for want in wanted) <= EXACT_UP_TO:
+        return _exactly(frame, wanted, size, group_by)
     brackets = _locate(frame, wanted, size, group_by, relative_error)
     slots = list(dict.fromkeys((want.column, want.slot) for want in wanted))
     bounded = _with_bounds(frame, brackets, slots, group_by)
@@ -106,6 +116,19 @@ def order_statistics(
         else:
             found[want] = bracket.low if rest <= 0 else bracket.high
     return found | (_inside(bounded, open_ranks, slots) if open_ranks else {})
+
+
+def _exactly(
+    frame: DataFrame, wanted: Sequence[Wanted], size: Mapping[tuple[str, str], Size], group_by: str | None
+) -> dict[Wanted, float]:
+    """Ask the summary for error 0, in the middle of each rank so that no rounding moves it to the next."""
+    place = {want: (want.rank - 0.5) / size[want.group, want.column].values for want in wanted}
+    grid: dict[str, set[float]] = {}
+    for want, probability in place.items():
+        grid.setdefault(want.column, set()).add(probability)
+    asked = {name: sorted(ps) for name, ps in grid.items()}
+    found = approximate(frame, asked, group_by, 0.0)
+    return {w: float(found[w.group, w.column][asked[w.column].index(p)]) for w, p in place.items()}
 
 
 def _locate(
@@ -148,8 +171,8 @@ def _with_bounds(
         return keyed.withColumns({name: F.lit(value) for name, value in bounds[ALL].items()})
     names = [f"{end}_{k}" for k in range(len(slots)) for end in ("low", "high")]
     rows = [(group, *(ends.get(name) for name in names)) for group, ends in bounds.items()]
-    schema = "_group string, " + ", ".join(f"{name} double" for name in names)
-    return keyed.join(F.broadcast(frame.sparkSession.createDataFrame(rows, schema)), "_group")
+    types = [("_group", "string"), *((name, "double") for name in names)]
+    return keyed.join(F.broadcast(local_frame(frame.sparkSession, rows, types)), "_group")
 
 
 def _count(bounded: DataFrame, slots: Sequence[_Slot]) -> dict[tuple[str, int], tuple[int, int, int]]:
@@ -178,9 +201,8 @@ def _inside(bounded: DataFrame, ranks: Mapping[Wanted, int], slots: Sequence[_Sl
         value = F.col(f"v_{k}")
         within = (value > F.col(f"low_{k}")) & (value < F.col(f"high_{k}"))
         candidates.append(F.when(within, F.struct(F.lit(k).alias("k"), value.alias("value"))))
-    targets = bounded.sparkSession.createDataFrame(
-        [(group, k, ranks[want]) for (group, k), want in by_place.items()], "_group string, k int, target bigint"
-    )
+    rows = [(group, k, ranks[want]) for (group, k), want in by_place.items()]
+    targets = local_frame(bounded.sparkSession, rows, [("_group", "string"), ("k", "int"), ("target", "bigint")])
     so_far = W.partitionBy("_group", "k").orderBy("value").rowsBetween(W.unboundedPreceding, 0)
     hits = (
         bounded.select("_group", F.explode(F.array_compact(F.array(*candidates))).alias("c"))

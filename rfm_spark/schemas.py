@@ -4,7 +4,7 @@ Types are Spark SQL type strings, so reading this module needs no session. Table
 (sub-periods, criteria, attributes) are extended by the functions below the registry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MONEY = "decimal(18,2)"
@@ -45,6 +45,10 @@ class TableSpec:
         """The same table with more columns, those already declared left as they are."""
         known = {column.name for column in self.columns}
         return replace(self, columns=self.columns + tuple(c for c in columns if c.name not in known))
+
+    def types(self) -> list[tuple[str, str]]:
+        """(name, type) in declared order."""
+        return [(column.name, column.type) for column in self.columns]
 
     def column_names(self) -> tuple[str, ...]:
         """Names in declared order."""
@@ -261,6 +265,8 @@ PROFILED_METRICS = (
     "contact_recency_days",
     "frequency",
     "monetary",
+    "contacts",
+    "engagements",
     "duration_seconds",
     "tenure_days",
     "average_order_value",
@@ -269,7 +275,7 @@ PROFILED_METRICS = (
 )
 
 
-def segment_profiles(criteria: Mapping[str, str]) -> TableSpec:
+def segment_profiles(criteria: Sequence[str]) -> TableSpec:
     """`segment_profiles` with mean and median of each standard metric and of each numeric criterion of the user's."""
     names = PROFILED_METRICS + tuple(name for name in criteria if name not in PROFILED_METRICS)
     return SEGMENT_PROFILES.with_columns(

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from rfm_spark.errors import EnvironmentFault
@@ -29,6 +30,7 @@ SEMANTICS = {
     "spark.sql.ansi.enabled": "false",  # a row never aborts a job: what does not cast is null
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",  # a time that does not fit its format is null, never guessed
     "spark.sql.caseSensitive": "false",
+    "spark.sql.legacy.javaCharsets": "true",  # windows-1252, in which half of Europe's spreadsheets are exported
 }
 
 _EXTENSIONS = "spark.sql.extensions"
@@ -72,6 +74,7 @@ def build(
     else:
         spark = _local({"spark.app.name": app_name} | _local_settings(small, catalog, conf or {}))
     adopt(spark)
+    quiet_python_log()
     return spark
 
 
@@ -106,6 +109,7 @@ def settings(spark: SparkSession) -> Iterator[None]:
     if _current(spark, _SNAPSHOT_PARTITIONS) is None:
         wanted[_SNAPSHOT_PARTITIONS] = "8"  # Delta's 50 tasks a table state are for far larger tables
     before: dict[str, str | None] = {}
+    quiet_python_log()
     try:
         for key, value in wanted.items():
             if (_current(spark, key) or "").lower() != value.lower():
@@ -119,6 +123,12 @@ def settings(spark: SparkSession) -> Iterator[None]:
                 spark.conf.unset(key)
             else:
                 spark.conf.set(key, earlier)
+
+
+def quiet_python_log() -> None:
+    """Keep PySpark from logging, with a Java stack trace, each error that is about to be told in a line."""
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
 
 
 def _current(spark: SparkSession, key: str) -> str | None:
@@ -208,7 +218,8 @@ def _session(gateway: object, conf: SparkConf) -> SparkSession:
 
 def _local_settings(small: bool, catalog: bool, conf: Mapping[str, str]) -> dict[str, str]:
     # judging a row is one long generated method, which the JVM would otherwise interpret for ever
-    java_options = ["-XX:-DontCompileHugeMethods"]
+    # nor throw compiled code away, as it would with the small code cache of the first compiler tier
+    java_options = ["-XX:-DontCompileHugeMethods", "-XX:ReservedCodeCacheSize=256m"]
     java_options += ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else []
     log_config = Path(__file__).with_name("log4j2.properties")
     if log_config.exists():  # it does not where the package is imported from a zip
@@ -218,6 +229,7 @@ def _local_settings(small: bool, catalog: bool, conf: Mapping[str, str]) -> dict
         "spark.driver.memory": os.environ.get("RFM_SPARK_DRIVER_MEMORY") or _driver_memory(small),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.sql.ui.explainMode": "simple",  # plans are rendered at every execution, shown or not
         _EXTENSIONS: _DELTA_EXTENSION,
     }
     if catalog:

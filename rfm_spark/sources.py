@@ -114,6 +114,8 @@ def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
         if source.path and urlparse(_fixed(source.path)).path in unquote(file[1]):
             return InputError(_unreadable_file(source, file[1]))
     failure = _SQL_FAILURE.search(text)
+    if failure and failure[1].endswith(".CHARSET"):
+        return ConfigError("options.encoding of a source is none that Spark knows; expected one such as ISO-8859-1")
     if failure:
         # a pattern is the project's own text; other messages may quote a row
         told = f": {failure[2].split('. ')[0]}" if failure[1].startswith("INVALID_DATETIME_PATTERN") else ""
@@ -154,7 +156,7 @@ def _csv_frames(spark: SparkSession, source: Source) -> Iterable[DataFrame]:
     if not files:
         raise InputError(_no_rows(source, "no file"))
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for file, header in zip(files, _headers(spark, files, options), strict=True):
+    for file, header in zip(files, _headers(spark, source, files, options), strict=True):
         if header:
             groups[header].append(file)
     if not groups:
@@ -196,12 +198,12 @@ def _fixed(path: str | None) -> str:
     return start if start == path else start.rsplit("/", 1)[0]
 
 
-def _headers(spark: SparkSession, files: list[str], options: dict[str, str]) -> list[tuple[str, ...]]:
+def _headers(spark: SparkSession, source: Source, files: list[str], options: dict[str, str]) -> list[tuple[str, ...]]:
     """The header of each file; empty for an empty file. A column without a name is called as Spark calls it."""
     has_header = options["header"].lower() == "true"
 
     def header(file: str) -> tuple[str, ...]:
-        cells = _first_cells(spark, file, options)
+        cells = _first_cells(spark, source, file, options)
         if not has_header:
             return tuple(f"_c{i}" for i in range(len(cells)))
         return tuple(cell.strip() or f"_c{i}" for i, cell in enumerate(cells))
@@ -210,7 +212,7 @@ def _headers(spark: SparkSession, files: list[str], options: dict[str, str]) -> 
         return list(pool.map(header, files))
 
 
-def _first_cells(spark: SparkSession, file: str, options: dict[str, str]) -> list[str]:
+def _first_cells(spark: SparkSession, source: Source, file: str, options: dict[str, str]) -> list[str]:
     url, encoding = urlparse(file), options.get("encoding", options.get("charset", "utf-8"))
     if url.scheme in ("", "file") and not url.path.endswith(_COMPRESSED) and _python_knows(encoding):
         encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
@@ -226,7 +228,8 @@ def _first_cells(spark: SparkSession, file: str, options: dict[str, str]) -> lis
                 return next((cells for cells in csv.reader(text, delimiter=sep, strict=True, **quoting) if cells), [])
             except csv.Error:
                 raise InputError(
-                    f"{path}: a quote in its first line is not closed; mend it, or set options.quote"
+                    f"source {source.name}: a quote in the first line of {path} is not closed; mend it, or set "
+                    "options.quote"
                 ) from None
     first = spark.read.options(**{**options, "header": "false"}).csv(file).head()
     return ["" if cell is None else str(cell).lstrip("\ufeff") for cell in first] if first else []

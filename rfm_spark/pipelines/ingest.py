@@ -150,7 +150,8 @@ def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
         return existing, 0
     if existing is not None and not replaced.isEmpty():
         clauses = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-        return run.lake.merge(spec, run.lake.complete_columns(spec, rows), clauses).frame, accepted
+        whole = run.lake.complete_columns(spec, rows)
+        return run.lake.merge(spec, whole, clauses, settlement.base).frame, accepted
     # few files a month: a month is what later reads prune by
     return run.lake.append_once(spec, rows.hint("rebalance", "event_month"), settlement.base).frame, accepted
 

@@ -16,6 +16,7 @@ from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.lake import Lake, cause
+from rfm_spark.local import local_frame
 
 COMPLETE = "complete"
 
@@ -77,14 +78,18 @@ def recorded(run: Run) -> Iterator[None]:
 
 def complete_runs(lake: Lake) -> DataFrame:
     """One row a complete run, as table `runs`."""
-    runs = lake.read("runs") if lake.exists("runs") else lake.spark.createDataFrame([], _ddl())
+    runs = lake.read("runs") if lake.exists("runs") else local_frame(lake.spark, [], schemas.RUNS.types())
     return runs.filter(F.col("status") == COMPLETE)
 
 
 def published_versions(lake: Lake) -> dict[str, int]:
-    """The version of each table that readers of the newest complete run see."""
-    newest = complete_runs(lake).orderBy(F.desc("ended_at"), F.desc("run_id")).select("table_versions").head()
-    return dict(newest["table_versions"]) if newest else {}
+    """The version of each table that readers see: the greatest of all complete runs, since versions only grow.
+
+    The newest run's alone would miss what a run beside it published in the meantime.
+    """
+    each = complete_runs(lake).select(F.explode("table_versions").alias("table", "version"))
+    rows = each.groupBy("table").agg(F.max("version").alias("version")).collect()
+    return {row["table"]: row["version"] for row in rows}
 
 
 def published_snapshots(lake: Lake) -> list[date]:
@@ -94,18 +99,13 @@ def published_snapshots(lake: Lake) -> list[date]:
 
 
 def read_published(lake: Lake, table: str) -> DataFrame | None:
-    """A table as the newest complete run left it, or None where no complete run has it."""
+    """A table as the complete runs left it, or None where none has it."""
     version = published_versions(lake).get(table)
     return None if version is None else lake.read(table, version)
 
 
-def _ddl() -> str:
-    return ", ".join(f"`{column.name}` {column.type}" for column in schemas.RUNS.columns)
-
-
 def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
     before, mine = published_versions(run.lake), run.lake.versions()
-    # a version only grows, so the greater of the two holds what both runs wrote
     versions = {table: max(before.get(table, -1), mine.get(table, -1)) for table in before | mine}
     row = (
         run.run_id,
@@ -124,7 +124,7 @@ def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
         run.counts,
         versions,
     )
-    run.lake.append(schemas.RUNS, run.spark.createDataFrame([row], _ddl()))
+    run.lake.append(schemas.RUNS, local_frame(run.spark, [row], schemas.RUNS.types()))
 
 
 def _write_failure(run: Run, fault: RfmSparkError) -> None:

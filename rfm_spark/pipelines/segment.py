@@ -1,6 +1,6 @@
 """Segment: events → activity → metrics → cut points → scores → segments → profiles, for one as_of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import reduce
 
@@ -13,6 +13,7 @@ from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import CriterionCut, FittedCuts
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.lake import Written
+from rfm_spark.local import local_frame
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.run_record import Run, published_snapshots, read_published
 from rfm_spark.schemas import Column
@@ -34,12 +35,13 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         measured = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
     with run.stage("cut points") as stage:
-        cuts = {s.name: _fit(run, measured, s, cut_points_from) for s in config.segmentations}
+        planned = {s.name: cut_points.plan(s, config.criteria_of(s), cut_points_from) for s in config.segmentations}
+        cuts = {s.name: _fit(run, measured, s, planned[s.name]) for s in config.segmentations}
         rows = [row for fitted in cuts.values() for row in cut_points.rows(fitted, run.as_of)]
         stage.rows = len(rows)
         run.lake.replace(schemas.CUT_POINTS, _frame(run, schemas.CUT_POINTS, rows), snapshot)
     with run.stage("segments") as stage:
-        assigned = {s.name: _assign(run, measured, s, cuts[s.name]) for s in config.segmentations}
+        assigned = {s.name: _assign(measured, s, planned[s.name], cuts[s.name]) for s in config.segmentations}
         everyone = reduce(
             lambda a, b: a.unionByName(b, allowMissingColumns=True),
             map(_narrow(run), config.segmentations, assigned.values()),
@@ -48,10 +50,12 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         placed = segments.with_previous(everyone, _previous(run))
         stage.rows = run.counts["customer_segments.rows"] = run.lake.replace(spec, placed, snapshot).rows
     with run.stage("profiles") as stage:
-        criteria = {name: name for name, criterion in config.criteria.items() if criterion.sql}
-        spec = schemas.segment_profiles(criteria)
-        names = [*schemas.PROFILED_METRICS, *criteria]
-        found = [profiles.profile(assigned[s.name], s, names, _PROFILE_ERROR) for s in config.segmentations]
+        own = [name for name, criterion in config.criteria.items() if criterion.sql]
+        spec = schemas.segment_profiles(own)
+        found = [
+            profiles.profile(assigned[s.name], s, _profiled(config, s, own), _PROFILE_ERROR)
+            for s in config.segmentations
+        ]
         rows = profiles.with_snapshot([row for part in found for row in part], run.as_of)
         stage.rows = len(rows)
         run.profiles = [dict(zip(spec.column_names(), row, strict=True)) for row in rows]
@@ -98,8 +102,7 @@ def _measure(run: Run, data: Ingested) -> Written:
     return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
 
 
-def _fit(run: Run, measured: DataFrame, segmentation: Segmentation, frozen_from: date | None) -> list[FittedCuts]:
-    plans = cut_points.plan(segmentation, run.config.criteria_of(segmentation), frozen_from)
+def _fit(run: Run, measured: DataFrame, segmentation: Segmentation, plans: Sequence[CriterionCut]) -> list[FittedCuts]:
     population = _fit_population(measured, run.config, segmentation)
     groups = dict.fromkeys(one.group_by for one in plans if one.group_by)
     doubles = {one.metric: scores.cleaned(F.col(f"`{one.metric}`")) for one in plans}
@@ -110,7 +113,7 @@ def _fit(run: Run, measured: DataFrame, segmentation: Segmentation, frozen_from:
     fitted += _frozen(run, [one for one in plans if one.method == "frozen"])
     order = [one.criterion for one in plans]
     fitted.sort(key=lambda one: order.index(one.cut.criterion))
-    return cut_points.with_attainable(scores.score_all(frame, cut_points.by_criterion(fitted)), fitted)
+    return cut_points.with_attainable(scores.score_all(frame, cut_points.by_criterion(plans, fitted)), fitted)
 
 
 def _fit_population(measured: DataFrame, config: ProjectConfig, segmentation: Segmentation) -> DataFrame:
@@ -144,9 +147,10 @@ def _frozen(run: Run, plans: list[CriterionCut]) -> list[FittedCuts]:
     return fitted
 
 
-def _assign(run: Run, measured: DataFrame, segmentation: Segmentation, fitted: list[FittedCuts]) -> DataFrame:
-    scored = scores.score_all(measured, cut_points.by_criterion(fitted))
-    return segments.assign(scored, segmentation)
+def _assign(
+    measured: DataFrame, segmentation: Segmentation, plans: Sequence[CriterionCut], fitted: list[FittedCuts]
+) -> DataFrame:
+    return segments.assign(scores.score_all(measured, cut_points.by_criterion(plans, fitted)), segmentation)
 
 
 def _narrow(run: Run):
@@ -183,5 +187,12 @@ def _previous(run: Run) -> DataFrame | None:
     return table.filter(F.col("snapshot_date") == F.lit(earlier[-1])) if table is not None else None
 
 
+def _profiled(config: ProjectConfig, segmentation: Segmentation, own: list[str]) -> dict[str, str]:
+    """Metric: its column in an assigned frame, where a criterion's name stands for its score."""
+    scored = config.criteria_of(segmentation)
+    names = dict.fromkeys([*schemas.PROFILED_METRICS, *own])
+    return {name: f"{name}_value" if name in scored else name for name in names}
+
+
 def _frame(run: Run, spec: schemas.TableSpec, rows: list[tuple]) -> DataFrame:
-    return run.spark.createDataFrame(rows, ", ".join(f"`{c.name}` {c.type}" for c in spec.columns)).coalesce(1)
+    return local_frame(run.spark, rows, spec.types())

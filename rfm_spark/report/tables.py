@@ -15,18 +15,11 @@ def segments(profiles: Sequence[Mapping[str, Any]], config: ProjectConfig, name:
     segmentation = next(s for s in config.segmentations if s.name == name)
     table = Table(title=f"{name}: {segmentation.question}", title_justify="left")
     table.add_column("segment")
-    for header in (
-        "customers",
-        "share",
-        f"{config.currency}",
-        "share",
-        "recency",
-        "orders",
-        "median",
-        "decision",
-        "channel",
-    ):
-        table.add_column(header, justify="left" if header in ("decision", "channel") else "right")
+    metrics = [criterion.metric or name for name, criterion in config.criteria_of(segmentation).items()]
+    for header in ("customers", "share", config.currency, "share", *(f"median {metric}" for metric in metrics)):
+        table.add_column(header, justify="right")
+    for header in ("decision", "channel"):
+        table.add_column(header)
     for row in profiles:
         action = json.loads(row["action"] or "{}")
         table.add_row(
@@ -35,9 +28,7 @@ def segments(profiles: Sequence[Mapping[str, Any]], config: ProjectConfig, name:
             f"{row['share']:.1%}",
             f"{row['monetary']:,.2f}",
             _percent(row["monetary_share"]),
-            _number(row["median_recency_days"], " d"),
-            _number(row["median_frequency"]),
-            _number(row["median_monetary"]),
+            *(_number(row.get(f"median_{metric}")) for metric in metrics),
             action.get("decision", ""),
             action.get("channel", ""),
         )
@@ -114,8 +105,8 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def _number(value: float | None, unit: str = "") -> str:
-    return "" if value is None else f"{value:,.0f}{unit}" if value == int(value) else f"{value:,.2f}{unit}"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
 def _cell(value: Any) -> str:

@@ -39,12 +39,13 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
     content += ["duration_seconds", *extras]
     parsed_columns = ["source_customer_id", "event_type", "event_ts", "event_date", "order_id", "amount"]
     parsed_columns += ["duration_seconds", "original_amount", "original_currency"]
+    content_hash = _content_hash(parsed, content)
     judged = parsed.select(
         F.lit(source.name).alias("source"),
-        F.coalesce("_event_base", F.concat_ws("-", F.lit("none"), _content_hash(parsed, content))).alias("event_base"),
+        F.coalesce("_event_base", F.concat_ws("-", F.lit("none"), content_hash)).alias("event_base"),
         F.col("_order_is_event").alias("order_is_event"),
         *parsed_columns,
-        _content_hash(parsed, content).alias("content_hash"),
+        content_hash.alias("content_hash"),
         F.col("_file").alias("source_file"),
         *extras,
         _all_reasons(parsed, reasons).alias("reasons"),

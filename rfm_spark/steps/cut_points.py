@@ -75,16 +75,18 @@ def fit(frame: DataFrame, cuts: Sequence[CriterionCut]) -> list[FittedCuts]:
     return fitted
 
 
-def by_criterion(fitted: Sequence[FittedCuts]) -> dict[str, Cuts]:
-    """The fitted cuts of one segmentation as `scores` applies them."""
-    groups: dict[str, list[FittedCuts]] = {}
-    for one in fitted:
-        groups.setdefault(one.cut.criterion, []).append(one)
-    return {
-        name: Cuts(cut.metric, cut.better, cut.bins, cut.group_by, {one.group: one.values for one in ones})
-        for name, ones in groups.items()
-        for cut in [ones[0].cut]
-    }
+def by_criterion(asked: Sequence[CriterionCut], fitted: Sequence[FittedCuts]) -> dict[str, Cuts]:
+    """The fitted cuts of one segmentation as `scores` applies them, in the order they were asked for.
+
+    Rules: a criterion that nothing was fitted for, since nobody was there, has no cuts in any group.
+    """
+    result = {}
+    for plan in asked:
+        ones = [one for one in fitted if one.cut.criterion == plan.criterion]
+        cut = ones[0].cut if ones else plan  # frozen cuts bring their own number of bins
+        by_group = {one.group: one.values for one in ones}
+        result[plan.criterion] = Cuts(cut.metric, cut.better, cut.bins, cut.group_by, by_group)
+    return result
 
 
 def with_attainable(scored: DataFrame, fitted: Sequence[FittedCuts]) -> list[FittedCuts]:

@@ -95,7 +95,7 @@ def match_refunds(settled: DataFrame, existing_orders: DataFrame | None) -> Data
     Reads: settled rows; `existing_orders` (customer_key, order_id) of purchases already in the lake, or None.
     Two shuffles of the refunds' keys; the orders are only filtered by them.
     """
-    refund = (F.col("event_type") == "refund") & ~F.col("known")
+    refund = (F.col("event_type") == "refund") & (F.col("outcome") != DUPLICATE)
     key = ["customer_key", "order_id"]
     wanted = settled.filter(refund).select(*key).distinct()
     orders = settled.filter((F.col("event_type") == "purchase") & is_kept()).select(*key)

@@ -58,7 +58,7 @@ def _number(frame: DataFrame, column: Column, path: str) -> Column:
     try:
         data_type = frame.select(column).schema[0].dataType
     except AnalysisException as error:
-        raise ConfigError([Fault(path, str(error).splitlines()[0])]) from None
+        raise ConfigError([Fault(path, str(error).splitlines()[0].split(" SQLSTATE")[0])]) from None
     if not isinstance(data_type, T.NumericType | T.BooleanType):
         raise ConfigError(
             [Fault(path, f"found a {data_type.simpleString()}, expected a number; cast it or map it with case")]

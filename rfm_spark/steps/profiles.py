@@ -1,11 +1,11 @@
 """Profiles: what a segment is like, one row a segment, empty ones too."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Segmentation
@@ -13,21 +13,20 @@ from rfm_spark.order_statistics import Size, Wanted, order_statistics
 
 
 def profile(
-    assigned: DataFrame, segmentation: Segmentation, metrics: Sequence[str], relative_error: float
+    assigned: DataFrame, segmentation: Segmentation, metrics: Mapping[str, str], relative_error: float
 ) -> list[tuple]:
     """The rows of `segment_profiles` for one segmentation, in the order of its columns.
 
-    Reads: assigned customers with their metrics, and snapshot_date in every row.
+    Reads: assigned customers; `metrics` names the columns to profile: name in the profile: column.
     Rules: means and (lower) medians leave nulls out, and are exact and the same whatever the partitions.
     Four small aggregates; no customer leaves the executors.
     """
-    columns = [F.col(name).cast("double").alias(name) for name in metrics]
+    columns = [F.col(f"`{column}`").cast("double").alias(name) for name, column in metrics.items()]
     totals = assigned.groupBy("segment").agg(
         F.count(F.lit(1)).alias("customers"),
         F.sum("monetary").alias("monetary"),
-        # sums of decimals do not depend on the order of the rows
-        *(F.count(name).alias(f"n_{name}") for name in metrics),
-        *(F.avg(F.col(name).cast("decimal(28,6)")).cast("double").alias(f"mean_{name}") for name in metrics),
+        *(F.count(f"`{column}`").alias(f"n_{name}") for name, column in metrics.items()),
+        *(_mean(column).alias(f"mean_{name}") for name, column in metrics.items()),
     )
     found = {row["segment"]: row for row in totals.collect()}
     frame = assigned.select("segment", *columns)
@@ -55,6 +54,11 @@ def profile(
             )
         )
     return rows
+
+
+def _mean(column: str) -> Column:
+    """The mean by way of decimals, whose sum does not depend on the order of the rows."""
+    return F.avg(F.col(f"`{column}`").cast("decimal(28,6)")).cast("double")
 
 
 def with_snapshot(rows: Sequence[tuple], snapshot: date) -> list[tuple]:

@@ -6,12 +6,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.cuts import Cuts
+from rfm_spark.local import local_frame
 from rfm_spark.order_statistics import ALL, group_column
 
 
 def score_all(frame: DataFrame, cuts: Mapping[str, Cuts]) -> DataFrame:
     """The same customers with one column a criterion, named as the criterion, holding its score.
 
+    A criterion that is SQL has its value under the same name; it moves to `<name>_value`.
     No shuffle: cuts are literals, or where they are grouped a broadcast table of them.
     """
     scores: dict[str, Column] = {}
@@ -25,9 +27,8 @@ def score_all(frame: DataFrame, cuts: Mapping[str, Cuts]) -> DataFrame:
             joined_frame = _with_group_cuts(joined_frame, one, f"_{name}_group", columns)
             values = [F.col(column) for column in columns]
         scores[name] = score(cleaned(F.col(f"`{one.metric}`")), values, one.better)
-    return joined_frame.select(
-        *(F.col(f"`{c}`") for c in frame.columns), *(c.alias(name) for name, c in scores.items())
-    )
+    kept = [F.col(f"`{name}`").alias(f"{name}_value" if name in cuts else name) for name in frame.columns]
+    return joined_frame.select(*kept, *(column.alias(name) for name, column in scores.items()))
 
 
 def cleaned(value: Column) -> Column:
@@ -38,8 +39,8 @@ def cleaned(value: Column) -> Column:
 
 def _with_group_cuts(frame: DataFrame, cuts: Cuts, key: str, columns: Sequence[str]) -> DataFrame:
     rows = [(group, *values) for group, values in cuts.by_group.items() if values]
-    schema = f"{key} string, " + ", ".join(f"{column} double" for column in columns)
-    table = F.broadcast(frame.sparkSession.createDataFrame(rows, schema))
+    types = [(key, "string"), *((column, "double") for column in columns)]
+    table = F.broadcast(local_frame(frame.sparkSession, rows, types))
     return frame.join(table, group_column(cuts.group_by) == F.col(key), "left").drop(key)
 
 

@@ -71,4 +71,4 @@ def _resolve(scored: DataFrame, segment: Segment, path: str) -> None:
     try:
         scored.select(F.expr(segment.when).cast("boolean")).schema  # noqa: B018 - resolves the expression
     except AnalysisException as error:
-        raise ConfigError([Fault(path, str(error).splitlines()[0])]) from None
+        raise ConfigError([Fault(path, str(error).splitlines()[0].split(" SQLSTATE")[0])]) from None

@@ -119,7 +119,8 @@ def test_r_customers_scored_by_the_steps_alone(spark, method):
     asked = [CriterionCut(name, metric, better, method=method) for name, (metric, better) in criteria.items()]
     fitted = cut_points.fit(metrics, asked)
     assert {one.cut.criterion: list(one.values) for one in fitted} == published.R_CUSTOMER_CUTS
-    scored = scores.score_all(metrics, cut_points.by_criterion(fitted)).select("customer_key", "r", "f", "m").collect()
+    found_rows = scores.score_all(metrics, cut_points.by_criterion(asked, fitted)).select("customer_key", *criteria)
+    scored = found_rows.collect()
     found = {row["customer_key"]: {f"{name}_score": row[name] for name in criteria} for row in scored}
     assert_none(differences(expected, found))
 

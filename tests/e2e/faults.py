@@ -1,0 +1,175 @@
+"""A tiny project, runs that stop where a test wants them to, and what a lake holds."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+FIRST, SECOND = date(2020, 7, 1), date(2020, 10, 1)
+TABLES = (
+    "events",
+    "quarantine",
+    "customers",
+    "customer_metrics",
+    "cut_points",
+    "customer_segments",
+    "segment_profiles",
+)  # in the order of writing
+NOT_CONTENT = {"ingested_run_id", "run_id", "ingest_date"}
+SEGMENTS = {"prospects": "frequency = 0", "best": "r >= 4 and m >= 4", "rest": None}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: no handler of failures sees it."""
+
+
+def write_project(folder: Path) -> Path:
+    """Twenty customers with purchases, refunds and two bad rows until July, and their profiles; returns the config."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "orders").mkdir(exist_ok=True)
+    write_orders(folder / "orders" / "spring.csv", 1, 6)
+    towns = ["Leeds", "York", ""]
+    profiles = "".join(f"c{n:02d},{towns[n % 3]}\n" for n in range(20))
+    (folder / "crm.csv").write_text("id,town\n" + profiles, encoding="utf-8")
+    segments = [
+        {"name": name, **({"when": when} if when else {"otherwise": True}), "action": _ACTION}
+        for name, when in SEGMENTS.items()
+    ]
+    config = {
+        "project": "tiny",
+        "question": "Who is who?",
+        "timezone": "Europe/London",
+        "currency": "GBP",
+        "lake": {"path": str(folder / "lake")},
+        "sources": [
+            {
+                "name": "shop", "format": "csv", "path": "orders/*.csv",
+                "event_type": {"column": "kind", "values": {"sale": "purchase", "return": "refund"}},
+                "columns": {"source_customer_id": "customer", "event_ts": "at", "order_id": "ref", "amount": "total"},
+                "timestamp_format": "yyyy-MM-dd", "event_id": ["line"],
+            },
+            {
+                "name": "crm", "kind": "profile", "format": "csv", "path": "crm.csv",
+                "columns": {"source_customer_id": "id"}, "attributes": {"town": "town"},
+            },
+        ],
+        "contract": {"max_quarantined_share": 0.2},
+        "segmentations": [{"name": "value", "question": "Who is who?", "segments": segments}],
+    }  # fmt: skip
+    path = folder / "project.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+_ACTION = {"decision": "Write", "channel": "email", "message": "hello"}
+
+
+def write_orders(path: Path, first_month: int, last_month: int) -> None:
+    """Orders of the months, each line with an id of its own, two of them bad."""
+    lines = ["line,customer,ref,at,kind,total"]
+    for month in range(first_month, last_month + 1):
+        for n in range(20):
+            if (n + month) % (2 + n % 3) == 0:
+                lines.append(f"{month}-{n},c{n:02d},o{month}{n},2020-{month:02d}-{n + 1:02d},sale,{n * 7 + month}.25")
+        lines.append(f"{month}-back,c02,o{month}2,2020-{month:02d}-28,return,1.10")
+    lines.append(f"{last_month}-nobody,,o1,2020-{last_month:02d}-01,sale,1.00")
+    lines.append(f"{last_month}-never,c01,o2,someday,sale,1.00")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A folder with the tiny project and its lakes `july` and `october`, and what readers see of each table in them."""
+
+    folder: Path
+    config: Path
+    july: dict[str, list[str]]
+    october: dict[str, list[str]]
+
+
+_made: list[Undisturbed] = []
+
+
+def undisturbed(spark, factory: pytest.TempPathFactory) -> Undisturbed:
+    """Two runs that nothing disturbs, made once for all tests; the orders of summer come between them."""
+    if not _made:
+        folder = factory.mktemp("tiny")
+        config = write_project(folder)
+        july = project(config, str(folder / "july"))
+        july.run(spark, as_of=FIRST)
+        seen = published(spark, july)
+        write_orders(folder / "orders" / "summer.csv", 7, 9)
+        shutil.copytree(folder / "july", folder / "october")
+        october = project(config, str(folder / "october"))
+        october.run(spark, as_of=SECOND)
+        _made.append(Undisturbed(folder, config, seen, published(spark, october)))
+    return _made[0]
+
+
+def project(config: Path, lake: str | None = None, before: dict[str, Callable[[], Any]] | None = None, **changes: Any):
+    """The project, with calls made as a stage of the given name begins."""
+    from rfm_spark import Project
+    from rfm_spark.pipelines.run_record import Stage
+
+    waiting = dict(before or {})
+
+    @contextmanager
+    def stage(name: str) -> Iterator[Stage]:
+        if name in waiting:
+            waiting.pop(name)()
+        yield Stage()
+
+    return Project.load(config, [f"{key}={value}" for key, value in changes.items()], lake, stage)
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    """Let the process 'die' as soon as the table is committed."""
+    from rfm_spark.lake import Lake
+
+    committed = Lake._committed
+
+    def die(self, name, predicate):
+        written = committed(self, name, predicate)
+        if name == table:
+            raise Killed(table)
+        return written
+
+    monkeypatch.setattr(Lake, "_committed", die)
+
+
+def content(frame) -> list[str]:
+    """The rows of a table, sorted, without what may differ between two equal runs."""
+    names = [name for name in frame.columns if name not in NOT_CONTENT]
+    return sorted(repr(tuple(row)) for row in frame.select(*(f"`{name}`" for name in names)).collect())
+
+
+def published(spark, tiny) -> dict[str, list[str]]:
+    """What readers see of every table."""
+    return {table: content(tiny.read(spark, table)) for table in (*TABLES, "current_segments")}
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Callable[[str], None]]:
+    """A file system of its own in memory; gives a function that mounts it again with other options."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    folder.mkdir()
+
+    def mount(options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,{options}", "tmpfs", str(folder)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    if not mount("rw"):
+        pytest.skip("no right to mount a small disk here")
+    try:
+        yield lambda options: mount(f"remount,{options}")
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)

@@ -1,0 +1,370 @@
+"""Bad input: every row ends in one place with its reasons; what cannot be read is said before anything is written."""
+
+from datetime import UTC
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from e2e import bad_input as bad
+
+from rfm_spark.errors import ConfigError, GateError, InputError
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(_session, tmp_path_factory):
+    """Every delivery read by one ingest; then three of them by a second and a third, after more files have come."""
+    from rfm_spark import Project
+
+    folder = tmp_path_factory.mktemp("deliveries")
+    sources = bad.deliver(folder, bad.DELIVERIES) + later_sources(folder) + [doubles(_session, folder)]
+    project = Project.load(bad.project_file(folder, sources))
+    few = project.config.model_copy(update={"sources": [s for s in project.config.sources if s.name in LATER_NAMES]})
+
+    def ingest(project):
+        run = project.ingest(_session, as_of=bad.AS_OF)
+        tables = {name: project.read(_session, name).collect() for name in ("events", "quarantine")}
+        return SimpleNamespace(counts=run.counts, **tables)
+
+    first = ingest(project)
+    bad.write(folder, LATER)
+    return SimpleNamespace(first=first, second=ingest(Project(few)), third=ingest(Project(few)))
+
+
+@pytest.mark.parametrize("delivery", bad.DELIVERIES, ids=lambda delivery: delivery.name)
+def test_every_row_ends_in_one_place(world, delivery):
+    counts, name = world.first.counts, delivery.name
+    rows = [row for row in world.first.events if row["source"] == name]
+    extras = [n for n in delivery.source.get("columns", {}) if n in ("note", "month", "seen")]
+    found = [
+        (row["source_customer_id"], shown(row), text(row["amount"]), *(text(row[n]) for n in extras)) for row in rows
+    ]
+    expected = [(who, at if ":" in at else f"{at} 00:00:00", *rest) for who, at, *rest in delivery.events]
+
+    assert sorted(found) == sorted(expected)
+    records = [row for row in world.first.quarantine if row["source"] == name]
+    assert bad.reasons_of(records) == delivery.reasons
+    parts = [counts[f"{name}.{part}"] for part in ("accepted", "quarantined", "exact_duplicates")]
+    assert parts == [len(expected), delivery.bad_rows, delivery.duplicates]
+    assert counts[f"{name}.rows_read"] == sum(parts)
+    assert len(records) == delivery.bad_rows
+
+
+def test_quarantined_records_hold_all_that_came(world):
+    """Also of rows that an unclosed quote swallowed, and of cells beyond the header."""
+    records = "".join(row["record"] for row in world.first.quarantine)
+    for value in ("many,2011-01-02,6.00,7.00", "F6,2011-01-02,8.00,x", "D4,2011-01-02,8.00", "now", "1e400", "gift"):
+        assert value in records
+
+
+def test_doubles_that_are_no_amounts(world):
+    found = sorted(
+        (row["source_customer_id"], text(row["amount"])) for row in world.first.events if row["source"] == "doubles"
+    )
+    assert found == [("half", "1.01"), ("zero", "0.00")]
+    records = [row for row in world.first.quarantine if row["source"] == "doubles"]
+    assert bad.reasons_of(records) == {"not_a_number:amount": 2, "amount_out_of_range": 1, "missing_amount": 1}
+
+
+def test_reading_again_adds_only_what_is_new(world):
+    """A file more with a column more changes no row that was read before."""
+    first, second = world.first, world.second
+    brought = {name: n for name, n in second.counts.items() if name.endswith(".accepted") and n}
+    assert brought == {"notes.accepted": 1, "changed.accepted": 1}
+    before = {tuple(row) for row in first.events if row["source"] != "changed"}
+    after = {tuple(row) for row in second.events if row["source"] != "changed"}
+    assert before <= after
+    assert [(row["source"], row["source_customer_id"]) for row in second.events if tuple(row) in after - before] == [
+        ("notes", "J10")
+    ]
+    held = {row["quarantine_id"] for row in first.quarantine}
+    new = [row for row in second.quarantine if row["quarantine_id"] not in held]
+    assert len(second.quarantine) == len(first.quarantine) + 1
+    assert [(row["source"], row["reasons"]) for row in new] == [("kept", ["duplicate_conflict"])]
+
+
+def test_other_content_in_a_later_delivery(world):
+    """Quarantined, or replaced where the source says so; old and new files together then change nothing."""
+    for ingested in (world.second, world.third):
+        amounts = {r["source"]: text(r["amount"]) for r in ingested.events if r["source"] in ("kept", "changed")}
+        assert amounts == {"kept": "5.00", "changed": "6.00"}
+    assert [world.third.counts[f"{name}.accepted"] for name in LATER_NAMES] == [0, 0, 0]
+    assert world.third.counts["changed.exact_duplicates"] == 2
+    assert len(world.third.events) == len(world.second.events)
+    assert len(world.third.quarantine) == len(world.second.quarantine)
+
+
+LATER_NAMES = ("notes", "kept", "changed")
+LATER = {
+    "notes/new.csv": "id,shop,date,amount,note\nJ10,s,2011-01-02,8,v\n",
+    "kept/new.csv": "id,date,amount,row\nA1,2011-01-02,6.00,1\n",
+    "changed/new.csv": "id,date,amount,row\nA1,2011-01-02,6.00,1\n",
+}
+
+
+def later_sources(folder: Path) -> list[dict]:
+    """Two sources whose one row comes again with another amount."""
+    old = "id,date,amount,row\nA1,2011-01-02,5.00,1\n"
+    bad.write(folder, {"kept/old.csv": old, "changed/old.csv": old})
+    return [
+        bad.source_of("kept", "kept/*.csv", event_id="row"),
+        bad.source_of("changed", "changed/*.csv", event_id="row", on_change="replace"),
+    ]
+
+
+def doubles(spark, folder: Path) -> dict:
+    """A Parquet source with amounts that are floating point numbers."""
+    values = {
+        "nan": "'NaN'",
+        "endless": "'-Infinity'",
+        "huge": "'1e300'",
+        "half": "'1.005'",
+        "zero": "'-0.0'",
+        "none": "null",
+    }
+    rows = " union all ".join(
+        f"select '{name}' id, timestamp'2011-01-02' date, cast({value} as double) amount"
+        for name, value in values.items()
+    )
+    spark.sql(rows).coalesce(1).write.parquet(str(folder / "doubles"))
+    return bad.source_of("doubles", "doubles", format="parquet")
+
+
+def shown(row) -> str:
+    """The time of an event in UTC; the session returns it in the machine's zone."""
+    return row["event_ts"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def text(value) -> str | None:
+    return None if value is None else str(value)
+
+
+# --- what cannot be read ---------------------------------------------------------------------------------------------
+
+SECRET = "Annie Example"
+UNREADABLE = {
+    "missing path": ({}, {"path": "nowhere.csv"}, "nothing found at .*nowhere.csv; check path"),
+    "glob without a match": ({}, {"path": "in/*.tsv"}, r"nothing found at .*in/\*.tsv; check path"),
+    "empty file": ({"in/f.csv": ""}, {}, "found an empty file at .*expected csv with at least its column names"),
+    "blank file": ({"in/f.csv": "\n\n"}, {}, "found an empty file"),
+    "wrong delimiter": (
+        {"in/f.csv": bad.GOOD.replace(",", ";")},
+        {},
+        "no column id; found id;date;amount; .*separated by ';': set options.sep",
+    ),
+    "column gone": (
+        {"in/f.csv": "id,date,amuont\n"},
+        {},
+        "no column amount; found id, date, amuont; did you mean amuont",
+    ),
+    "no header": (
+        {"in/f.csv": f"{SECRET},2011-01-02,5\n"},
+        {},
+        "no column id; the first line of .*looks like data.*header: false",
+    ),
+    "names twice": ({"in/f.csv": "id,date,amount,ID\n"}, {}, "column ID, id stands twice in the header.*rename it"),
+    "values twice": ({"in/f.csv": f"{SECRET},7,7\n"}, {}, "a value stands twice in the header"),
+    "open quote in header": (
+        {"in/f.csv": f'"id,date,amount\n{SECRET},2011-01-02,5\n'},
+        {},
+        "a quote in the first line of .* is not closed",
+    ),
+    "latin-1 header": (
+        {"in/f.csv": "id,date,betr\xe4ge\n".encode("latin-1")},
+        {"columns": bad.COLUMNS | {"amount": "beträge"}},
+        "do not decode as UTF-8: set options.encoding",
+    ),
+    "folder and header": (
+        {"in/date=2011-01-02/f.csv": bad.GOOD},
+        {"path": "in"},
+        "column date stands in the header and in the folders' names",
+    ),
+    "json without an object": ({"in/f.json": "[1]\n"}, {"format": "json", "path": "in"}, "found no JSON object at"),
+    "json lines as one document": (
+        {"in/f.json": '{"id":1}\n{"id":2}\n'},
+        {"format": "json", "path": "in", "options": {"multiLine": True}},
+        "one JSON object a line.*take that option out",
+    ),
+    "json object as a value": (
+        {"in/f.json": '{"id":{"a":1},"date":"2011-01-02","amount":5}\n'},
+        {"format": "json", "path": "in"},
+        "column id holds struct<a:string>, expected one value for source_customer_id",
+    ),
+    "parquet that is text": ({"in/f.parquet": bad.GOOD}, {"format": "parquet", "path": "in"}, "cannot read .*damaged"),
+    "parquet that is empty": (
+        {"in/f.parquet": ""},
+        {"format": "parquet", "path": "in"},
+        "cannot read .*damaged|no readable file",
+    ),
+    "delta without a table": (
+        {"in/f.csv": bad.GOOD},
+        {"format": "delta", "path": "in"},
+        "found no Delta table at .*format: parquet",
+    ),
+    "table that is missing": (
+        {},
+        {"format": "table", "table": "shop.sales", "path": None},
+        "no table shop.sales in the catalog",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_cannot_be_read_is_an_input_error(spark, tmp_path, case):
+    files, given, message = UNREADABLE[case]
+    bad.write(tmp_path, files)
+    fails(
+        spark,
+        tmp_path,
+        [bad.source_of("orders", **{"path": "in/f.csv", **given})],
+        InputError,
+        "source orders: .*" + message,
+    )
+
+
+def test_parquet_files_of_different_types(spark, tmp_path):
+    for name, value in (("1", "5"), ("2", "'5'")):
+        spark.sql(f"select 'A1' id, '2011-01-02' date, {value} amount").write.parquet(str(tmp_path / "in" / name))
+    message = "source orders: the files of .* differ in type: amount is .* and .*; make them one type"
+    fails(spark, tmp_path, [bad.source_of("orders", "in/*", format="parquet")], InputError, message)
+
+
+def test_parquet_file_that_breaks_off_in_its_rows(spark, tmp_path):
+    """Its footer is good, so it is found out only when rows are read."""
+    folder = tmp_path / "in"
+    spark.range(20_000).selectExpr("uuid() id", "'2011-01-02' date", "id amount").coalesce(1).write.parquet(str(folder))
+    (file,) = folder.glob("part*.parquet")
+    content = bytearray(file.read_bytes())
+    content[1_000:200_000] = b"\x5a" * 199_000
+    file.write_bytes(content)
+    (folder / f".{file.name}.crc").unlink()
+    message = f"source orders: cannot read .*{file.name} as parquet: it is cut off, damaged"
+    fails(spark, tmp_path, [bad.source_of("orders", "in", format="parquet")], InputError, message)
+
+
+# --- SQL -------------------------------------------------------------------------------------------------------------
+
+
+def amount(sql: str) -> dict:
+    return {"columns": bad.COLUMNS | {"amount": {"sql": sql}}}
+
+
+SQL = {
+    "column": (
+        amount("amuont * 2"),
+        {},
+        r"sources.orders.columns.amount.sql.*amuont.*columns of orders: id, date, amount",
+    ),
+    "function": (amount("rond(amount, 2)"), {}, r"sources.orders.columns.amount.sql.*rond"),
+    "syntax": (amount("amount +"), {}, r"columns.amount.sql.*does not parse"),
+    "type of argument": (amount("date_add(id, map(1, 2))"), {}, r"sources.orders.columns.amount.sql"),
+    "event type": (
+        {"event_type": {"sql": "if(knid = 'x', 'purchase', 'refund')"}},
+        {},
+        r"sources.orders.event_type.sql.*knid",
+    ),
+    "rule": (
+        {},
+        {"contract": {"rules": [{"name": "cheap", "sql": "prize < 5"}]}},
+        r"contract.rules\[0\].sql: rule cheap .*source orders.*prize",
+    ),
+    "rule that is no condition": (
+        {},
+        {"contract": {"rules": [{"name": "cheap", "sql": "coalesce(id, date)"}]}},
+        r"contract.rules\[0\].sql: rule cheap gives string, expected a condition",
+    ),
+    "criterion with a bad function": (
+        {},
+        {"criteria": {"f": None, "x": {"sql": "sqrrt(frequency)", "better": "high"}}},
+        r"criteria.x.sql.*sqrrt",
+    ),
+    "criterion that is no number": (
+        {},
+        {"criteria": {"f": None, "x": {"sql": "date_format(first_order_date, 'MMM')", "better": "high"}}},
+        r"criteria.x.sql.*found a string, expected a number",
+    ),
+    "segment": (
+        {},
+        {
+            "segmentations": [
+                {
+                    "name": "v",
+                    "question": "?",
+                    "segments": [
+                        {"name": "a", "when": "lentgh(segment_name(f)) > 3", "action": bad.ACTION},
+                        {"name": "b", "otherwise": True, "action": bad.ACTION},
+                    ],
+                }
+            ]
+        },
+        r"segmentations.*segments\[0\].when",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SQL)
+def test_sql_with_a_typo_is_named_before_anything_is_written(spark, tmp_path, case):
+    given, sections, message = SQL[case]
+    bad.write(tmp_path, {"in/f.csv": bad.GOOD})
+    fails(spark, tmp_path, [bad.source_of("orders", "in/f.csv", **given)], ConfigError, message, **sections)
+
+
+def test_rule_over_a_column_that_one_source_lacks(spark, tmp_path):
+    """All faults at once, each with the rule and the source."""
+    bad.write(tmp_path, {"a.csv": "id,date,amount,price\n", "b.csv": bad.HEAD})
+    sources = [bad.source_of("first", "a.csv"), bad.source_of("second", "b.csv")]
+    contract = {"rules": [{"name": "cheap", "sql": "price < 5"}, {"name": "paid", "sql": "price > 0"}]}
+    error = fails(spark, tmp_path, sources, ConfigError, "rule cheap does not fit source second", contract=contract)
+    assert [fault.path for fault in error.faults] == ["contract.rules[0].sql", "contract.rules[1].sql"]
+    assert "name its sources" in str(error)
+
+
+def test_sql_that_fails_on_a_row(spark, tmp_path):
+    """What Spark finds out only when it runs is a fault of the project too, and shows no value."""
+    bad.write(tmp_path, {"in/f.csv": bad.HEAD + f"{SECRET},2011-01-02,5\n"})
+    source = bad.source_of("orders", "in/f.csv", **amount("regexp_extract(amount, concat('(', id), 0)"))
+    fails(spark, tmp_path, [source], ConfigError, "INVALID_PARAMETER_VALUE.PATTERN; expected null")
+
+
+def fails(spark, folder: Path, sources: list[dict], kind: type[Exception], message: str, **sections) -> Exception:
+    """The error of a run that must fail: its class and exit code, one clear message, nothing written."""
+    from rfm_spark import Project
+
+    with pytest.raises(kind, match=f"(?s){message}") as caught:
+        Project.load(bad.project_file(folder, sources, **sections)).run(spark, as_of=bad.AS_OF, dry_run=True)
+    told = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert not any(word in told for word in (SECRET, "\tat ", "java.", "py4j", "SQLSTATE", "'Project", "JVM"))
+    assert not (folder / "lake").exists()
+    return caught.value
+
+
+# --- the gate --------------------------------------------------------------------------------------------------------
+
+
+def test_gate_publishes_nothing(spark, tmp_path):
+    """Not on the first run; and a later one leaves the snapshot before it as it was."""
+    from rfm_spark import Project
+
+    gate = {"contract": {"max_quarantined_share": 0.1}}
+    project = Project.load(bad.project_file(tmp_path, [bad.source_of("orders", "f.csv")], **gate))
+    bad.write(tmp_path, {"f.csv": bad.GOOD + f"{SECRET},yesterday,5\n"})
+    with pytest.raises(GateError, match=r"source orders: 1 of 2 rows \(50.0%\).*unparseable_time 1.*10.0%") as caught:
+        project.run(spark, as_of=bad.AS_OF)
+    assert (caught.value.exit_code, SECRET in str(caught.value)) == (3, False)
+    assert [path.name for path in (tmp_path / "lake").iterdir()] == ["runs"]
+
+    bad.write(tmp_path, {"f.csv": bad.GOOD})
+    project.run(spark, as_of=bad.AS_OF)
+    before = [row["segment"] for row in project.read(spark, "current_segments").collect()]
+    bad.write(tmp_path, {"f.csv": bad.HEAD + "B2,2011-01-02,5\nC3,yesterday,5\n"})
+    with pytest.raises(GateError):
+        project.run(spark, as_of=bad.AS_OF)
+    assert [row["segment"] for row in project.read(spark, "current_segments").collect()] == before == ["everyone"]
+    assert project.read(spark, "events").count() == 1
+    assert sorted(row["status"] for row in project.read(spark, "runs").collect()) == [
+        "complete",
+        "gate_failed",
+        "gate_failed",
+    ]

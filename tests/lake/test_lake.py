@@ -1,0 +1,223 @@
+"""The lake on tiny frames: slices, appends that happen once, merges, conflicts, schemas; at a path and in a catalog."""
+
+import threading
+from datetime import date
+
+import pytest
+
+from rfm_spark.config.models import Lake as LakeConfig
+from rfm_spark.errors import ConflictError, SchemaMismatch
+from rfm_spark.schemas import Column, TableSpec
+
+SNAPSHOT = TableSpec(
+    "snapshots",
+    "one row a day and key",
+    (Column("day", "date", "the day"), Column("key", "string", "who"), Column("value", "bigint", "how far", "km")),
+    ("day", "key"),
+    ("day",),
+)
+LOG = TableSpec(
+    "log", "one row a key", (Column("key", "string", "who"), Column("value", "bigint", "how far")), ("key",)
+)
+WIDER = SNAPSHOT.with_columns(Column("later", "decimal(18,2)", "came later", "EUR"))
+FIRST, SECOND = date(2020, 1, 31), date(2020, 2, 29)
+
+
+@pytest.fixture(params=["path", "catalog"])
+def place(request, spark, lake_path):
+    """A lake at a path, and one in the session's catalog."""
+    if request.param == "path":
+        yield LakeConfig(path=lake_path)
+        return
+    spark.sql("DROP SCHEMA IF EXISTS lake_test CASCADE")
+    yield LakeConfig(catalog="spark_catalog", schema="lake_test")
+    spark.sql("DROP SCHEMA IF EXISTS lake_test CASCADE")
+
+
+@pytest.fixture
+def lake_of(spark, place):
+    """The lake as the named run sees it."""
+    from rfm_spark.lake import Lake
+
+    return lambda run_id, **options: Lake(spark, place, run_id, **options)
+
+
+@pytest.fixture
+def snapshot(spark):
+    return lambda *rows: spark.createDataFrame(list(rows), "day date, key string, value bigint")
+
+
+@pytest.fixture
+def log(spark):
+    return lambda *rows: spark.createDataFrame(list(rows), "key string, value bigint")
+
+
+def rows_of(frame):
+    return sorted(tuple(row) for row in frame.collect())
+
+
+def test_a_slice_is_replaced_filtered_and_emptied(spark, lake_of, snapshot):
+    lake = lake_of("one")
+    first = lake.replace(SNAPSHOT, snapshot((FIRST, "a", 1), (SECOND, "outside", 9)), {"day": FIRST})
+    assert (first.rows, first.version, rows_of(first.frame)) == (1, 0, [(FIRST, "a", 1)])
+    lake.replace(SNAPSHOT, snapshot((SECOND, "b", 2)), {"day": SECOND})
+    lake.replace(SNAPSHOT, snapshot((SECOND, "b", 3), (SECOND, "c", 4)), {"day": SECOND})
+    assert rows_of(lake.read("snapshots")) == [(FIRST, "a", 1), (SECOND, "b", 3), (SECOND, "c", 4)]
+    assert rows_of(lake.read("snapshots", 1)) == [(FIRST, "a", 1), (SECOND, "b", 2)]
+    emptied = lake.replace(SNAPSHOT, snapshot(), {"day": SECOND})
+    assert (emptied.rows, rows_of(lake.read("snapshots"))) == (0, [(FIRST, "a", 1)])
+
+    schema = lake.read("snapshots").schema
+    assert [field.metadata["comment"] for field in schema] == ["the day", "who", "how far [km]"]
+    detail = spark.sql(f"DESCRIBE DETAIL {lake.identifier('snapshots')}").head()
+    assert (detail["partitionColumns"], detail["minReaderVersion"], detail["minWriterVersion"]) == (["day"], 1, 2)
+    history = spark.sql(f"DESCRIBE HISTORY {lake.identifier('snapshots')}")
+    assert {row["userMetadata"] for row in history.collect()} == {"one"}
+    assert lake.versions() == {"snapshots": 3}
+    lake.verify()
+
+
+def test_columns_may_come_but_not_change(spark, lake_of, snapshot, log):
+    from pyspark.sql import functions as F
+
+    lake = lake_of("one")
+    lake.replace(SNAPSHOT, snapshot((FIRST, "a", 1)), {"day": FIRST})
+    wider = snapshot((SECOND, "b", 2)).withColumn("later", F.lit("1.50").cast("decimal(18,2)"))
+    lake.replace(WIDER, wider, {"day": SECOND})
+    lake.replace(SNAPSHOT, snapshot((FIRST, "c", 3)), {"day": FIRST})  # a project that does not have the column
+    assert [(row["key"], str(row["later"])) for row in lake.read("snapshots").orderBy("key").collect()] == [
+        ("b", "1.50"), ("c", "None"),
+    ]  # fmt: skip
+    assert lake.read("snapshots").schema["later"].metadata["comment"] == "came later [EUR]"
+
+    text = SNAPSHOT.with_columns(Column("later", "string", "other type"))
+    with pytest.raises(SchemaMismatch, match=r"later was decimal\(18,2\) when the table was made, and is string now"):
+        lake.replace(text, snapshot().withColumn("later", F.lit("x")), {"day": FIRST})
+    with pytest.raises(SchemaMismatch, match=r"no column value; undeclared column other; day is string, declared date"):
+        lake.replace(SNAPSHOT, snapshot().selectExpr("'x' AS day", "key", "1 AS other"), {"day": FIRST})
+    assert lake.version("snapshots") == 2
+
+    lake.append(LOG, log(("a", 1)))
+    more = LOG.with_columns(Column("note", "string", "a remark"))
+    merged = log(("a", 2), ("b", 3)).withColumn("note", F.lit("n"))
+    lake.merge(more, merged, "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")
+    assert rows_of(lake.read("log")) == [("a", 2, "n"), ("b", 3, "n")]
+    customers = TableSpec("customers", LOG.grain, LOG.columns, LOG.key)
+    lake.replace(customers, log(("a", 1)))
+    other = TableSpec("customers", LOG.grain, (LOG.columns[0], Column("value", "string", "now text")), LOG.key)
+    lake.replace(other, log(("a", 1)).selectExpr("key", "'far' AS value"))  # replaced whole, it may change
+    assert rows_of(lake.read("customers")) == [("a", "far")]
+
+
+def test_an_append_and_a_merge_happen_once_against_a_version(lake_of, log):
+    assert not lake_of("none").exists("log")
+    lake_of("a").append_once(LOG, log(("a", 1)), None)
+    for late in (lambda lake: lake.append_once(LOG, log(("a", 1)), None),):
+        with pytest.raises(ConflictError, match="another run wrote log in"):
+            late(lake_of("late"))
+    lake_of("b").append_once(LOG, log(("b", 2)), 0)
+    all_of_it = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+    merged = lake_of("c").merge(LOG, log(("b", 3)), all_of_it, 1)
+    assert merged.version == 2
+    with pytest.raises(ConflictError):  # decided before that merge, so its rows may be there by now
+        lake_of("late").append_once(LOG, log(("b", 2)), 1)
+    with pytest.raises(ConflictError):
+        lake_of("late").merge(LOG, log(("b", 2)), all_of_it, 1)
+    assert rows_of(lake_of("d").read("log")) == [("a", 1), ("b", 3)]
+
+
+def test_an_overwritten_slice_is_noticed_and_another_is_not(lake_of, snapshot, log):
+    mine, theirs = lake_of("mine"), lake_of("theirs")
+    mine.replace(SNAPSHOT, snapshot((FIRST, "a", 1)), {"day": FIRST})
+    theirs.replace(SNAPSHOT, snapshot((SECOND, "b", 1)), {"day": SECOND})
+    mine.append(LOG, log(("a", 1)))
+    theirs.append(LOG, log(("b", 1)))
+    mine.verify()
+    theirs.verify()
+    theirs.replace(SNAPSHOT, snapshot((FIRST, "b", 1)), {"day": FIRST})
+    with pytest.raises(ConflictError, match="replaced the same slice of snapshots") as raised:
+        mine.verify()
+    assert raised.value.exit_code == 4
+    with pytest.raises(ConflictError):  # nor may it go on to its next table
+        mine.replace(TableSpec("next", *_rest(SNAPSHOT)), snapshot((FIRST, "a", 1)), {"day": FIRST})
+    assert not mine.exists("next")
+    theirs.replace(TableSpec("next", *_rest(SNAPSHOT)), snapshot((FIRST, "b", 1)), {"day": FIRST})
+    theirs.verify()
+
+    whole = lake_of("whole")
+    whole.replace(LOG, log(("c", 1)))
+    lake_of("other").replace(LOG, log(("d", 1)))
+    with pytest.raises(ConflictError, match="the same slice of log"):
+        whole.verify()
+
+
+def _rest(spec):
+    return spec.grain, spec.columns, spec.key, spec.partitioned_by
+
+
+def test_a_dry_lake_writes_nothing(lake_of, snapshot, log, lake_path):
+    dry = lake_of("dry", dry=True)
+    kept = dry.replace(SNAPSHOT, snapshot((FIRST, "a", 1), (SECOND, "outside", 9)), {"day": FIRST})
+    assert (kept.rows, kept.version, rows_of(kept.frame)) == (1, None, [(FIRST, "a", 1)])
+    assert dry.append_once(LOG, log(("a", 1)), None).version is None
+    assert dry.append(LOG, log(("a", 1))).rows == 1
+    assert dry.merge(LOG, log(("a", 1)), "").version is None
+    dry.create(LOG)
+    dry.verify()
+    assert dry.versions() == {}
+    assert not dry.exists("snapshots")
+    assert not dry.exists("log")
+
+
+def test_an_empty_table_is_created_once(lake_of):
+    for run_id in ("one", "two"):
+        lake_of(run_id).create(SNAPSHOT)
+    lake = lake_of("three")
+    assert (lake.version("snapshots"), rows_of(lake.read("snapshots"))) == (0, [])
+    assert lake.read("snapshots").schema["value"].metadata["comment"] == "how far [km]"
+
+
+def test_of_simultaneous_writers_one_wins_a_slice(spark, place, lake_of, snapshot):
+    from pyspark.sql import functions as F
+
+    if place.catalog:
+        pytest.skip("the same Delta commit as at a path")
+    lake_of("before").replace(SNAPSHOT, snapshot((FIRST, "a", 0), (SECOND, "a", 0)), None)
+
+    def both(days):
+        """Two writers that have both read the table before either commits: each takes seconds to compute its rows."""
+        outcomes, barrier = {}, threading.Barrier(2)
+        slow = F.udf(_after_two_seconds, "bigint")
+
+        def write(run_id, day):
+            frame = snapshot((day, run_id, 1)).withColumn("value", slow("value"))
+            barrier.wait()
+            try:
+                outcomes[run_id] = lake_of(run_id).replace(SNAPSHOT, frame, {"day": day})
+            except Exception as error:
+                outcomes[run_id] = error
+
+        threads = [threading.Thread(target=write, args=pair) for pair in zip(("x", "y"), days, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return outcomes
+
+    outcomes = both((FIRST, FIRST))
+    (lost,) = [run for run, outcome in outcomes.items() if isinstance(outcome, ConflictError)]
+    (won,) = outcomes.keys() - {lost}
+    assert outcomes[lost].exit_code == 4
+    assert "another writer changed snapshots" in str(outcomes[lost])
+    assert rows_of(lake_of("after").read("snapshots")) == [(FIRST, won, 1), (SECOND, "a", 0)]
+
+    outcomes = both((FIRST, SECOND))
+    assert [type(outcome).__name__ for outcome in outcomes.values()] == ["Written", "Written"]
+    assert rows_of(lake_of("after").read("snapshots")) == [(FIRST, "x", 1), (SECOND, "y", 1)]
+
+
+def _after_two_seconds(value):
+    import time
+
+    time.sleep(2)
+    return value
