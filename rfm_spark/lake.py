@@ -61,6 +61,8 @@ class Lake:
         self.spark, self.run_id, self.dry = spark, run_id, dry
         self._config = config
         self._known: set[str] = set()
+        self._cached: list[DataFrame] = []
+        self._used: dict[str, int] = {}
         self._commits: dict[str, _Commit] = {}
 
     # --- reading ---
@@ -101,6 +103,14 @@ class Lake:
         """The newest version, or None where there is no table."""
         return self._history(table, 1)[0]["version"] if self.exists(table) else None
 
+    def use(self, table: str, version: int | None = None) -> DataFrame:
+        """The table at a version, or as it is now, for a run to work on: what its readers are to see as well.
+
+        A run that died may have left rows that this one need not write again, but that no complete run published.
+        """
+        self._used[table] = self._history(table, 1)[0]["version"] if version is None else version
+        return self.read(table, self._used[table])
+
     # --- writing ---
 
     def replace(self, spec: TableSpec, frame: DataFrame, slice_: Mapping[str, date] | None = None) -> Written:
@@ -113,7 +123,7 @@ class Lake:
         if predicate:
             frame = frame.filter(predicate)
         if self.dry:
-            return _kept(frame)
+            return self._kept(frame)
         if first := next((table for table, commit in self._commits.items() if commit.slice_), None):
             self._check_own(first)
         options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
@@ -127,7 +137,7 @@ class Lake:
         """
         frame = self._conformed(spec, frame)
         if self.dry:
-            return _kept(frame)
+            return self._kept(frame)
         self._check_unchanged(spec.name, base)
         app, version = _once(spec.name, base)
         self._write(spec, frame, "append", {"txnAppId": app, "txnVersion": version})
@@ -137,7 +147,7 @@ class Lake:
         """Append rows that no other run can write, such as a row of `runs`."""
         frame = self._conformed(spec, frame)
         if self.dry:
-            return _kept(frame)
+            return self._kept(frame)
         self._write(spec, frame, "append", {})
         return self._committed(spec.name, None)
 
@@ -147,7 +157,7 @@ class Lake:
         With `base`, the version that the changes were decided against, it is refused as `append_once` would be.
         """
         if self.dry:
-            return _kept(changes)
+            return self._kept(changes)
         settings = {_USER_METADATA: self.run_id}
         if base is not None:
             self._check_unchanged(spec.name, base)
@@ -161,7 +171,7 @@ class Lake:
                 self.spark.sql(f"{into} {self.identifier(spec.name)} t USING {view} s ON {on} {clauses}").collect()
             finally:
                 self.spark.catalog.dropTempView(view)
-        return self._committed(spec.name, None)
+        return self._committed(spec.name, None, or_none=base is None)
 
     def complete_columns(self, spec: TableSpec, frame: DataFrame) -> DataFrame:
         """The conformed frame, with the table's further columns as null, for a MERGE of whole rows."""
@@ -187,10 +197,19 @@ class Lake:
             self._check_own(table)
 
     def versions(self) -> dict[str, int]:
-        """The version that each write of this run left, by table."""
-        return {table: commit.version for table, commit in self._commits.items()}
+        """The version of each table that this run used or, where it wrote, left."""
+        return self._used | {table: commit.version for table, commit in self._commits.items()}
+
+    def release(self) -> None:
+        """Let go of the frames that a dry lake has handed on."""
+        while self._cached:
+            self._cached.pop().unpersist()
 
     # --- inside ---
+
+    def _kept(self, frame: DataFrame) -> Written:
+        self._cached.append(frame.persist())
+        return Written(frame, frame.count(), None)
 
     def _check_own(self, table: str) -> None:
         mine = self._commits[table]
@@ -226,13 +245,18 @@ class Lake:
             columns = ["version", "userMetadata", "operation", "operationParameters", "operationMetrics"]
             return history.select(*columns).orderBy(F.desc("version")).collect()
 
-    def _committed(self, table: str, predicate: str | None) -> Written:
-        """Our newest commit on the table; a write that Delta skipped as already done has none."""
+    def _committed(self, table: str, predicate: str | None, *, or_none: bool = False) -> Written:
+        """Our newest commit on the table; a write that Delta skipped as already done has none.
+
+        With `or_none` neither has one that found nothing to do: the table stays as it is.
+        """
         for row in self._history(table, 1000):
             if row["userMetadata"] == self.run_id:
                 self._commits[table] = _Commit(row["version"], predicate)
                 rows = int((row["operationMetrics"] or {}).get("numOutputRows", 0))
                 return Written(self.read(table, row["version"]), rows, row["version"])
+        if or_none:
+            return Written(self.read(table), 0, None)
         raise _overtaken(table, self.place)
 
     def _write(self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str]) -> None:
@@ -396,8 +420,3 @@ def _equalities(predicate: str | None) -> dict[str, str]:
 
 def _has_statistics(type_: str) -> bool:
     return not type_.startswith(("array", "map", "struct"))
-
-
-def _kept(frame: DataFrame) -> Written:
-    kept = frame.persist()
-    return Written(kept, kept.count(), None)

@@ -174,13 +174,14 @@ def _csv_frames(spark: SparkSession, source: Source) -> Iterable[DataFrame]:
 def _unswallowed(frame: DataFrame, header: tuple[str, ...], options: dict[str, str]) -> DataFrame:
     """Make each line that an unclosed quote has swallowed a malformed row again, so that it counts and is found.
 
-    A line is swallowed where it stands inside of a cell and has as many cells as the header.
+    A line is swallowed where it stands inside of a cell and has as many cells as the header, with no blank before one,
+    as a sentence would have.
     """
     if options["multiLine"].lower() != "true" or len(header) < 3:
         return frame
     sep = _separator(options)
     other = f"[^\\n\x1f{re.escape(sep)}]*"
-    inner_line = f"\\n(?:{other}{re.escape(sep)}){{{len(header) - 1}}}{other}(?:\\n|\x1f|$)"
+    inner_line = f"\\n(?:{other}{re.escape(sep)}(?! )){{{len(header) - 1}}}{other}(?:\\n|\x1f|$)"
     cells = [F.coalesce(F.col(_quoted(name)), F.lit("")) for name in header]
     text = F.concat_ws("\x1f", *cells)
     lines = F.split(F.rtrim(F.coalesce(CORRUPT, F.concat_ws(sep, *cells)), F.lit("\n")), "\n")

@@ -34,7 +34,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         mapped = {source.name: sources.read(run.spark, source) for source in run.config.sources}
         run.inputs.update({source.name: str(source.path or source.table) for source in run.config.sources})
         profiles = {
-            s.name: contract.judge_profiles(mapped[s.name], s, run.config).persist() for s in _of_kind(run, "profile")
+            s.name: run.keep(contract.judge_profiles(mapped[s.name], s, run.config)) for s in _of_kind(run, "profile")
         }
         if before_rows is not None:
             before_rows(run, profiles.values())
@@ -52,7 +52,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         quarantine.write(run, settlement.identified, settlement.settled, others)
     with run.stage("customers"):
         all_profiles = _write_customers(run, profiles)
-    settlement.settled.unpersist()
+    run.release()
     return Ingested(all_events, all_profiles)
 
 
@@ -80,7 +80,7 @@ def stored(run: Run) -> Ingested:
     """The events and profiles already in the lake, for a segmentation without an ingest."""
     if not run.lake.exists("events"):
         raise InputError(f"no events in {run.lake.place} yet; run `rfm-spark ingest` (or `run`) first")
-    return Ingested(run.lake.read("events"), run.lake.read("customers") if run.lake.exists("customers") else None)
+    return Ingested(run.lake.use("events"), run.lake.use("customers") if run.lake.exists("customers") else None)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame]) -> _Settlement:
     base = run.lake.version("events")
     existing = run.lake.read("events", base) if base is not None else None
     judged_rates = {
-        s.name: contract.judge_rates(mapped[s.name], s, run.config).persist() for s in _of_kind(run, "rates")
+        s.name: run.keep(contract.judge_rates(mapped[s.name], s, run.config)) for s in _of_kind(run, "rates")
     }
     clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
     dated = rates.spans(reduce(DataFrame.unionByName, clean_rates)) if clean_rates else None
@@ -107,7 +107,7 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame]) -> _Settlement:
     nets_orders = run.config.refunds.policy == "net_on_order_date"
     # the raw record is made only where it may be needed: it is wide, and clean rows drop it
     needed = (F.size("reasons") > 0) | (F.lit(nets_orders) & (F.col("event_type") == "refund"))
-    settled = events.settle(identified.withColumn("record", F.when(needed, F.col("record"))), existing).persist()
+    settled = run.keep(events.settle(identified.withColumn("record", F.when(needed, F.col("record"))), existing))
     if nets_orders:
         orders = existing.filter(F.col("event_type") == "purchase") if existing is not None else None
         settled = events.match_refunds(settled, orders)
@@ -147,7 +147,7 @@ def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
             existing.join(replaced, ["source", "event_id"], "left_anti"), allowMissingColumns=True
         ), accepted
     if existing is not None and not accepted:
-        return existing, 0
+        return run.lake.use("events", settlement.base), 0
     if existing is not None and not replaced.isEmpty():
         clauses = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
         whole = run.lake.complete_columns(spec, rows)

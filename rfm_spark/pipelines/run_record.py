@@ -47,6 +47,17 @@ class Run:
     inputs: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     profiles: list[dict[str, Any]] = field(default_factory=list)
+    _kept: list[DataFrame] = field(default_factory=list)
+
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """Cache a frame until `release`."""
+        self._kept.append(frame.persist())
+        return frame
+
+    def release(self) -> None:
+        """Let go of what was cached: a later run of the session would read it in place of files that have changed."""
+        while self._kept:
+            self._kept.pop().unpersist()
 
     @property
     def dry(self) -> bool:
@@ -74,6 +85,9 @@ def recorded(run: Run) -> Iterator[None]:
             if fault is error or fault is None:
                 raise
             raise fault from error
+        finally:
+            run.release()
+            run.lake.release()
 
 
 def complete_runs(lake: Lake) -> DataFrame:

@@ -1,5 +1,6 @@
 """Bad input: every row ends in one place with its reasons; what cannot be read is said before anything is written."""
 
+import json
 from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,28 +15,30 @@ from rfm_spark.errors import ConfigError, GateError, InputError
 
 @pytest.fixture(scope="module")
 def world(_session, tmp_path_factory):
-    """Every delivery read by one ingest; then three of them by a second and a third, after more files have come."""
+    """Three ingests: all deliveries; two of them with more files; what was replaced once more."""
     from rfm_spark import Project
 
     folder = tmp_path_factory.mktemp("deliveries")
-    sources = bad.deliver(folder, bad.DELIVERIES) + later_sources(folder) + [doubles(_session, folder)]
-    project = Project.load(bad.project_file(folder, sources))
-    few = project.config.model_copy(update={"sources": [s for s in project.config.sources if s.name in LATER_NAMES]})
 
-    def ingest(project):
+    def ingest(sources: list[dict]) -> SimpleNamespace:
+        project = Project.load(bad.project_file(folder, sources))
         run = project.ingest(_session, as_of=bad.AS_OF)
         tables = {name: project.read(_session, name).collect() for name in ("events", "quarantine")}
         return SimpleNamespace(counts=run.counts, **tables)
 
-    first = ingest(project)
-    bad.write(folder, LATER)
-    return SimpleNamespace(first=first, second=ingest(Project(few)), third=ingest(Project(few)))
+    ids = bad.source_of("ids", "ids/*.csv", event_id=["a", "b"])
+    changed = bad.source_of("changed", "changed/*.csv", event_id="row", on_change="replace")
+    bad.write(folder, bad.EARLIER)
+    first = ingest([*bad.deliver(folder, bad.DELIVERIES), doubles(_session, folder), ids, changed])
+    bad.write(folder, bad.LATER)
+    return SimpleNamespace(first=first, second=ingest([ids, changed]), third=ingest([changed]))
 
 
 @pytest.mark.parametrize("delivery", bad.DELIVERIES, ids=lambda delivery: delivery.name)
 def test_every_row_ends_in_one_place(world, delivery):
-    counts, name = world.first.counts, delivery.name
-    rows = [row for row in world.first.events if row["source"] == name]
+    """Events, reasons and counts are as the delivery says, and every row read is in one of them."""
+    ingested, counts, name = world.first, world.first.counts, delivery.name
+    rows = [row for row in ingested.events if row["source"] == name]
     extras = [n for n in delivery.source.get("columns", {}) if n in ("note", "month", "seen")]
     found = [
         (row["source_customer_id"], shown(row), text(row["amount"]), *(text(row[n]) for n in extras)) for row in rows
@@ -43,7 +46,7 @@ def test_every_row_ends_in_one_place(world, delivery):
     expected = [(who, at if ":" in at else f"{at} 00:00:00", *rest) for who, at, *rest in delivery.events]
 
     assert sorted(found) == sorted(expected)
-    records = [row for row in world.first.quarantine if row["source"] == name]
+    records = [row for row in ingested.quarantine if row["source"] == name]
     assert bad.reasons_of(records) == delivery.reasons
     parts = [counts[f"{name}.{part}"] for part in ("accepted", "quarantined", "exact_duplicates")]
     assert parts == [len(expected), delivery.bad_rows, delivery.duplicates]
@@ -67,50 +70,58 @@ def test_doubles_that_are_no_amounts(world):
     assert bad.reasons_of(records) == {"not_a_number:amount": 2, "amount_out_of_range": 1, "missing_amount": 1}
 
 
-def test_reading_again_adds_only_what_is_new(world):
-    """A file more with a column more changes no row that was read before."""
-    first, second = world.first, world.second
-    brought = {name: n for name, n in second.counts.items() if name.endswith(".accepted") and n}
-    assert brought == {"notes.accepted": 1, "changed.accepted": 1}
-    before = {tuple(row) for row in first.events if row["source"] != "changed"}
-    after = {tuple(row) for row in second.events if row["source"] != "changed"}
-    assert before <= after
-    assert [(row["source"], row["source_customer_id"]) for row in second.events if tuple(row) in after - before] == [
-        ("notes", "J10")
+def test_rows_that_contradict_each_other(world):
+    """Within a delivery all of them are quarantined, in a later one the later; what was read before stays."""
+    assert events_of(world.first, "ids") == {
+        "x|y": "1.00",
+        "x\\||y": "2.00",
+        "x|\\|y": "3.00",
+        "\\N|y": "4.00",
+        "x|\\N": "5.00",
+    }
+    assert events_of(world.second, "ids") == events_of(world.first, "ids") | {"r|s": "9.00"}
+    records = [row for row in world.second.quarantine if row["source"] == "ids"]
+    assert bad.reasons_of(records) == {"no_event_id": 1, "duplicate_conflict": 3}
+    assert sorted(json.loads(row["record"])["amount"] for row in records) == ["6", "7", "8", "9.99"]
+    assert parts_of(world.second, "ids") == [11, 1, 4, 6]
+
+
+def test_other_content_that_replaces(world):
+    """The later content wins; then old and new files together change nothing."""
+    assert [events_of(each, "changed") for each in vars(world).values()] == [
+        {"1": "5.00"},
+        {"1": "6.00"},
+        {"1": "6.00"},
     ]
-    held = {row["quarantine_id"] for row in first.quarantine}
-    new = [row for row in second.quarantine if row["quarantine_id"] not in held]
-    assert len(second.quarantine) == len(first.quarantine) + 1
-    assert [(row["source"], row["reasons"]) for row in new] == [("kept", ["duplicate_conflict"])]
+    assert parts_of(world.second, "changed") == [2, 1, 0, 1]
+    assert parts_of(world.third, "changed") == [2, 0, 0, 2]
+    for name in ("events", "quarantine"):
+        assert len(getattr(world.third, name)) == len(getattr(world.second, name))
 
 
-def test_other_content_in_a_later_delivery(world):
-    """Quarantined, or replaced where the source says so; old and new files together then change nothing."""
-    for ingested in (world.second, world.third):
-        amounts = {r["source"]: text(r["amount"]) for r in ingested.events if r["source"] in ("kept", "changed")}
-        assert amounts == {"kept": "5.00", "changed": "6.00"}
-    assert [world.third.counts[f"{name}.accepted"] for name in LATER_NAMES] == [0, 0, 0]
-    assert world.third.counts["changed.exact_duplicates"] == 2
-    assert len(world.third.events) == len(world.second.events)
-    assert len(world.third.quarantine) == len(world.second.quarantine)
+def events_of(ingested: SimpleNamespace, source: str) -> dict[str, str | None]:
+    return {row["event_id"]: text(row["amount"]) for row in ingested.events if row["source"] == source}
 
 
-LATER_NAMES = ("notes", "kept", "changed")
-LATER = {
-    "notes/new.csv": "id,shop,date,amount,note\nJ10,s,2011-01-02,8,v\n",
-    "kept/new.csv": "id,date,amount,row\nA1,2011-01-02,6.00,1\n",
-    "changed/new.csv": "id,date,amount,row\nA1,2011-01-02,6.00,1\n",
-}
+def parts_of(ingested: SimpleNamespace, source: str) -> list[int]:
+    names = ("rows_read", "accepted", "quarantined", "exact_duplicates")
+    return [ingested.counts[f"{source}.{name}"] for name in names]
 
 
-def later_sources(folder: Path) -> list[dict]:
-    """Two sources whose one row comes again with another amount."""
-    old = "id,date,amount,row\nA1,2011-01-02,5.00,1\n"
-    bad.write(folder, {"kept/old.csv": old, "changed/old.csv": old})
-    return [
-        bad.source_of("kept", "kept/*.csv", event_id="row"),
-        bad.source_of("changed", "changed/*.csv", event_id="row", on_change="replace"),
+def test_identity_of_a_row_without_a_declared_one(spark):
+    """Neither the order of the columns nor an empty one more changes it; where a value stands does."""
+    from rfm_spark import sources
+    from rfm_spark.config.models import Source
+
+    source = Source.model_validate(bad.source_of("orders", "f.csv"))
+    rows = ["'A' id, '1' date, '2' amount", "'2' amount, 'A' id, '1' date, cast(null as string) more"]
+    rows += ["'A' id, '2' date, '1' amount", "'A' id, '1' date, cast(null as string) amount, '2' more"]
+    found = [
+        sources.canonical(spark.sql(f"select {row}, 'f.csv' _file"), source).select("_event_base").head()[0]
+        for row in rows
     ]
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
 
 
 def doubles(spark, folder: Path) -> dict:
@@ -344,7 +355,7 @@ def fails(spark, folder: Path, sources: list[dict], kind: type[Exception], messa
 
 
 def test_gate_publishes_nothing(spark, tmp_path):
-    """Not on the first run; and a later one leaves the snapshot before it as it was."""
+    """Not on the first run; and a later one leaves what was published as it was."""
     from rfm_spark import Project
 
     gate = {"contract": {"max_quarantined_share": 0.1}}
@@ -355,16 +366,12 @@ def test_gate_publishes_nothing(spark, tmp_path):
     assert (caught.value.exit_code, SECRET in str(caught.value)) == (3, False)
     assert [path.name for path in (tmp_path / "lake").iterdir()] == ["runs"]
 
+    # the same file mended, in the same session: what the failed run had read is not read again
     bad.write(tmp_path, {"f.csv": bad.GOOD})
-    project.run(spark, as_of=bad.AS_OF)
-    before = [row["segment"] for row in project.read(spark, "current_segments").collect()]
+    project.ingest(spark, as_of=bad.AS_OF)
     bad.write(tmp_path, {"f.csv": bad.HEAD + "B2,2011-01-02,5\nC3,yesterday,5\n"})
     with pytest.raises(GateError):
         project.run(spark, as_of=bad.AS_OF)
-    assert [row["segment"] for row in project.read(spark, "current_segments").collect()] == before == ["everyone"]
-    assert project.read(spark, "events").count() == 1
-    assert sorted(row["status"] for row in project.read(spark, "runs").collect()) == [
-        "complete",
-        "gate_failed",
-        "gate_failed",
-    ]
+    assert [row["source_customer_id"] for row in project.read(spark, "events").collect()] == ["A1"]
+    statuses = [row["status"] for row in project.read(spark, "runs").orderBy("started_at").collect()]
+    assert statuses == ["gate_failed", "complete", "gate_failed"]
