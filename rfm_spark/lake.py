@@ -256,7 +256,7 @@ class Lake:
                 rows = int((row["operationMetrics"] or {}).get("numOutputRows", 0))
                 return Written(self.read(table, row["version"]), rows, row["version"])
         if or_none:
-            return Written(self.read(table), 0, None)
+            return Written(self.use(table), 0, None)
         raise _overtaken(table, self.place)
 
     def _write(self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str]) -> None:
@@ -379,6 +379,9 @@ _ENVIRONMENT: Mapping[tuple[str, ...], str] = {
         "Unable to create directory",
         "mkdir of ",
     ): "no right to write there; mend the rights and run again",
+    ("CANNOT_CREATE_LOG_PATH", "ParentNotDirectoryException"): (
+        "no folder can be made there; mend the path or its rights and run again"
+    ),
     ("OutOfMemoryError", "Java heap space", "GC overhead limit"): (
         "out of memory; give the driver or executors more (RFM_SPARK_DRIVER_MEMORY, or spark-submit's --driver-memory "
         "and --executor-memory) and run again"

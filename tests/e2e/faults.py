@@ -129,8 +129,8 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
 
     committed = Lake._committed
 
-    def die(self, name, predicate):
-        written = committed(self, name, predicate)
+    def die(self, name, *how, **ever):
+        written = committed(self, name, *how, **ever)
         if name == table:
             raise Killed(table)
         return written

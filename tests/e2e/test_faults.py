@@ -128,7 +128,8 @@ def test_a_failed_gate_leaves_the_earlier_snapshot(spark, config, lake, undistur
 @pytest.mark.slow
 def test_a_lake_that_cannot_be_made(spark, config, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    assert_environment(lambda: faults.project(config, f"{tmp_path}/file/lake").run(spark, as_of=FIRST))
+    tiny = faults.project(config, f"{tmp_path}/file/lake")
+    assert_environment(lambda: tiny.ingest(spark, as_of=FIRST), "no folder can be made there")
 
 
 def test_a_read_only_lake(spark, config, undisturbed, tmp_path):
@@ -184,7 +185,7 @@ def statuses(spark, tiny) -> list[str]:
     return sorted(row["status"] for row in tiny.read(spark, "runs").collect())
 
 
-def assert_environment(act, told: str = "") -> None:
+def assert_environment(act, told: str) -> None:
     with pytest.raises(EnvironmentFault, match=told) as raised:
         act()
     assert raised.value.exit_code == 5
