@@ -71,6 +71,7 @@ def run(
     _report_rows(project, done)
     _report_segments(project, done)
     if dry_run:
+        _report_moves(done)
         out.print("Dry run: nothing was published.")
 
 
@@ -256,6 +257,21 @@ def _report_segments(project: "Project", done: "Run") -> None:
             project.config,
             segmentation.name,
             [row for row in done.profiles if row["segmentation"] == segmentation.name],
+        )
+
+
+def _report_moves(done: "Run") -> None:
+    from rfm_spark.report import tables
+
+    if done.moves is None:
+        out.print("Changes: no earlier snapshot to compare with.")
+        return
+    out.print(tables.moves(done.moves.since, done.moves.rows))
+    for name in dict.fromkeys(row["segmentation"] for row in done.moves.rows):
+        mine = [row for row in done.moves.rows if row["segmentation"] == name]
+        moved = sum(row["customers"] for row in mine if row["from"] != row["to"])
+        out.print(
+            f"{name}: {moved:,} of {sum(row['customers'] for row in mine):,} customers would move", highlight=False
         )
 
 

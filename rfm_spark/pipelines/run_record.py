@@ -28,6 +28,14 @@ class Stage:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Moves:
+    """How many customers go from which segment to which (segmentation, from, to, customers), stayers too."""
+
+    since: date
+    rows: list[dict[str, Any]]
+
+
 @dataclass
 class Run:
     """One run: what it was asked, the lake as it sees it, and what it has counted so far.
@@ -47,6 +55,7 @@ class Run:
     inputs: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     profiles: list[dict[str, Any]] = field(default_factory=list)
+    moves: Moves | None = None
     _kept: list[DataFrame] = field(default_factory=list)
 
     def keep(self, frame: DataFrame) -> DataFrame:

@@ -15,7 +15,7 @@ from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.ingest import Ingested
-from rfm_spark.pipelines.run_record import Run, published_snapshots, read_published
+from rfm_spark.pipelines.run_record import Moves, Run, published_snapshots, read_published
 from rfm_spark.schemas import Column
 from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
 
@@ -41,14 +41,17 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         stage.rows = len(rows)
         run.lake.replace(schemas.CUT_POINTS, _frame(run, schemas.CUT_POINTS, rows), snapshot)
     with run.stage("segments") as stage:
+        snapshots = published_snapshots(run.lake)
         assigned = {s.name: _assign(measured, s, planned[s.name], cuts[s.name]) for s in config.segmentations}
         everyone = reduce(
             lambda a, b: a.unionByName(b, allowMissingColumns=True),
             map(_narrow(run), config.segmentations, assigned.values()),
         )
         spec = schemas.customer_segments(_score_names(config))
-        placed = segments.with_previous(everyone, _previous(run))
+        placed = segments.with_previous(everyone, _newest(run, [day for day in snapshots if day < run.as_of]))
         stage.rows = run.counts["customer_segments.rows"] = run.lake.replace(spec, placed, snapshot).rows
+        if run.dry:
+            run.moves = _moves(run, everyone, [day for day in snapshots if day <= run.as_of])
     with run.stage("profiles") as stage:
         own = [name for name, criterion in config.criteria.items() if criterion.sql]
         spec = schemas.segment_profiles(own)
@@ -180,11 +183,19 @@ def _score_names(config: ProjectConfig) -> tuple[str, ...]:
     return tuple(name for name in config.criteria if name in used)
 
 
-def _previous(run: Run) -> DataFrame | None:
-    """The newest earlier complete snapshot of `customer_segments`."""
-    earlier = [day for day in published_snapshots(run.lake) if day < run.as_of]
-    table = read_published(run.lake, "customer_segments") if earlier else None
-    return table.filter(F.col("snapshot_date") == F.lit(earlier[-1])) if table is not None else None
+def _newest(run: Run, snapshots: list[date]) -> DataFrame | None:
+    """`customer_segments` of the last of the complete snapshots."""
+    table = read_published(run.lake, "customer_segments") if snapshots else None
+    return table.filter(F.col("snapshot_date") == F.lit(snapshots[-1])) if table is not None else None
+
+
+def _moves(run: Run, everyone: DataFrame, snapshots: list[date]) -> Moves | None:
+    """What a dry run would change of what is published: the newest snapshot, this date's own included."""
+    published = _newest(run, snapshots)
+    if published is None:
+        return None
+    rows = segments.moves(segments.with_previous(everyone, published)).collect()
+    return Moves(snapshots[-1], [row.asDict() for row in rows])
 
 
 def _profiled(config: ProjectConfig, segmentation: Segmentation, own: list[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.errors import InputError
 from rfm_spark.report import tables
+from rfm_spark.report.show import of_snapshot
 
 _SHOWN = (
     "recency_days", "contact_recency_days", "frequency", "monetary", "duration_seconds", "tenure_days",
@@ -29,11 +30,12 @@ def explain(
 ) -> None:
     """Print a customer's inputs, cut-points, scores with the distance to the next, and the rule that fired.
 
-    Raises: InputError where the snapshot does not hold the customer.
+    Raises: InputError where there is no such snapshot, or it does not hold the customer.
     """
     here = (F.col("snapshot_date") == F.lit(as_of)) & (F.col("customer_key") == customer)
     found = metrics.filter(here).head()
     if found is None:
+        of_snapshot(metrics, as_of)  # it may be the snapshot that is missing
         raise InputError(f"no such customer in the snapshot of {as_of}; give a customer_key of customer_metrics")
     values = found.asDict()
     names = [name for name in _SHOWN if name in values]
@@ -68,7 +70,7 @@ def _segmentation(
         ]
         cuts = [row["value"] for row in sorted(mine, key=lambda row: row["position"])]
         value = values[criterion.metric or name]
-        told = ", ".join(f"{cut:g}" for cut in cuts) or "none"
+        told = "; ".join(map(tables.number, cuts)) or "none"
         rows.append(
             (
                 name,
@@ -97,13 +99,14 @@ def distance(value: Any, cuts: Sequence[float], better: str) -> str:
     number = float(value)
     if better == "high":
         nearest = next((cut for cut in cuts if cut >= number), None)
-        return (
-            "the best score"
-            if nearest is None
-            else f"above {nearest:g}: {nearest - number:g} more is not yet enough, any more is"
-        )
+        if nearest is None:
+            return "the best score"
+        lacking = f"over {tables.number(nearest - number)} more" if nearest > number else "any more"
+        return f"{lacking} (above {tables.number(nearest)})"
     nearest = next((cut for cut in reversed(cuts) if cut < number), None)
-    return "the best score" if nearest is None else f"at {nearest:g} or less: {number - nearest:g} less"
+    if nearest is None:
+        return "the best score"
+    return f"{tables.number(number - nearest)} less (at most {tables.number(nearest)})"
 
 
 def _group_by(segmentation: Segmentation, criterion: str) -> str | None:

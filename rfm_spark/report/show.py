@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.words import did_you_mean
 from rfm_spark.errors import ConfigError, InputError
 from rfm_spark.report import tables
 from rfm_spark.schemas import TABLES
@@ -36,10 +37,7 @@ def show(console: Console, config: ProjectConfig, table: str, frame: DataFrame, 
             "attainable_scores",
         ]
         rows = (
-            _of_snapshot(frame, as_of)
-            .orderBy("segmentation", "criterion", "group", "position")
-            .select(*names)
-            .collect()
+            of_snapshot(frame, as_of).orderBy("segmentation", "criterion", "group", "position").select(*names).collect()
         )
         console.print(tables.plain(f"Cut-points of {as_of}", names, rows))
     elif table == "runs":
@@ -55,11 +53,13 @@ def show(console: Console, config: ProjectConfig, table: str, frame: DataFrame, 
 def stored_table(name: str) -> str:
     """The table behind a name that `show` takes. Raises: ConfigError."""
     if name not in SHOWN:
-        raise ConfigError(f"show: no table {name}; expected one of {', '.join(SHOWN)}")
+        hint = did_you_mean(name, SHOWN) or f"; expected one of {', '.join(SHOWN)}"
+        raise ConfigError(f"show: no table {name}{hint}")
     return "segment_profiles" if name == "segments" else name
 
 
-def _of_snapshot(frame: DataFrame, as_of: date) -> DataFrame:
+def of_snapshot(frame: DataFrame, as_of: date) -> DataFrame:
+    """The rows of one snapshot. Raises: InputError where there is none, with those that are published."""
     rows = frame.filter(F.col("snapshot_date") == F.lit(as_of))
     if rows.isEmpty():
         days = [
@@ -71,7 +71,7 @@ def _of_snapshot(frame: DataFrame, as_of: date) -> DataFrame:
 
 
 def _segments(console: Console, config: ProjectConfig, frame: DataFrame, as_of: date) -> None:
-    rows = [row.asDict() for row in _of_snapshot(frame, as_of).collect()]
+    rows = [row.asDict() for row in of_snapshot(frame, as_of).collect()]
     for segmentation in config.segmentations:
         order = {segment.name: i for i, segment in enumerate(segmentation.segments)}
         mine = [row for row in rows if row["segmentation"] == segmentation.name and row["segment"] in order]

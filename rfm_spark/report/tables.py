@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from rich.table import Table
@@ -70,6 +72,14 @@ def masked(record: str) -> str:
     return json.dumps({name: _mask(value) for name, value in values.items()}, ensure_ascii=False)
 
 
+def moves(since: date, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Who would change segment: one line a segmentation and pair of segments, the largest first."""
+    headers = ("segmentation", "from", "to", "customers")
+    ordered = sorted(rows, key=lambda row: (row["segmentation"], -row["customers"], row["from"], row["to"]))
+    moved = [[row[name] for name in headers] for row in ordered if row["from"] != row["to"]]
+    return plain(f"Changes since the snapshot of {since}", headers, moved)
+
+
 def plain(title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Any rows as they are; numbers to the right."""
     table = Table(title=title, title_justify="left")
@@ -105,6 +115,11 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
+def number(value: float) -> str:
+    """A number as people write it, without what a sum of binary fractions leaves at its end."""
+    return f"{value:,.10g}"
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
@@ -112,4 +127,6 @@ def _number(value: float | None) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, float):
+        return number(value)
+    return f"{value:,}" if isinstance(value, int | Decimal) and not isinstance(value, bool) else str(value)

@@ -53,6 +53,16 @@ def with_previous(assigned: DataFrame, previous: DataFrame | None) -> DataFrame:
     )
 
 
+def moves(placed: DataFrame) -> DataFrame:
+    """One row a segmentation and pair of segments: segmentation, from (`(new)` for newcomers), to, customers.
+
+    Reads: a frame of `with_previous`. One small aggregate; the rows sum to the population.
+    """
+    before = F.coalesce("previous_segment", F.lit("(new)")).alias("from")
+    grouped = placed.groupBy("segmentation", before, F.col("segment").alias("to"))
+    return grouped.agg(F.count(F.lit(1)).alias("customers"))
+
+
 def _position(segments: Sequence[Segment]) -> Column:
     position = F.lit(None).cast("int")
     for i, segment in reversed(list(enumerate(segments, 1))):
