@@ -90,16 +90,18 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
 
 def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:
     """One row a dated rate: currency, date, rate (project's currency for one unit), reasons, record."""
-    parsed = mapped.select(
-        "*",
-        F.upper(_text("c_currency")).alias("currency"),
-        _local_time(mapped, "c_date", source).cast("date").alias("date"),
-        F.col("c_rate").cast("string").try_cast("decimal(28,10)").alias("rate"),
+    parsed = mapped.withColumns(
+        {
+            "currency": F.upper(_text("c_currency")),
+            "date": _local_time(mapped, "c_date", source).cast("date"),
+            "rate": _trimmed(F.col("c_rate")).try_cast("decimal(28,10)"),
+        }
     )
     reasons = {
         "no_currency": F.col("currency").isNull(),
         "unparseable_time": F.col("date").isNull(),
-        "not_a_number:rate": ~F.coalesce(F.col("rate") > 0, F.lit(False)),
+        "not_a_number:rate": F.col("rate").isNull(),
+        "rate_out_of_range": F.col("rate") <= 0,
         **_shape_reasons(parsed, source),
     }
     return parsed.select(
@@ -230,7 +232,7 @@ def _unquoted(pattern: str) -> str:
 def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | None) -> DataFrame:
     """`amount` in the project's currency, at the newest rate on or before the event's business date."""
     if rates is None:
-        return parsed.withColumn("amount", F.col("original_amount"))
+        return parsed.withColumns({"amount": F.col("original_amount"), "_rate": F.lit(None)})
     dated = F.broadcast(
         rates.select(F.col("currency").alias("_currency"), "valid_from", "valid_to", F.col("rate").alias("_rate"))
     )
@@ -244,7 +246,7 @@ def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | 
     return (
         parsed.join(dated, on, "left")
         .withColumn("amount", F.when(own, F.col("original_amount")).otherwise(converted))
-        .drop("_currency", "valid_from", "valid_to", "_rate")
+        .drop("_currency", "valid_from", "valid_to")
     )
 
 
@@ -296,13 +298,14 @@ def _amount_reasons(parsed: DataFrame, config: ProjectConfig) -> dict[str, Colum
     if not _has(parsed, "c_amount"):
         return {"missing_amount": money}
     missing = money & F.col("original_amount").isNull()
+    overflows = F.col("amount").isNull() & F.col("_rate").isNotNull() & F.col("original_amount").isNotNull()
     foreign = F.col("original_currency") != config.currency
     return {
         "missing_amount": missing & _blank("c_amount"),
         "not_a_number:amount": missing & ~_blank("c_amount") & ~_is_number("c_amount"),
-        "amount_out_of_range": missing & _is_number("c_amount"),
+        "amount_out_of_range": (missing & _is_number("c_amount")) | (money & overflows),
         "negative_amount": (F.col("event_type") == "purchase") & (F.col("original_amount") < 0),
-        "no_rate": money & foreign & F.col("original_amount").isNotNull() & F.col("amount").isNull(),
+        "no_rate": money & foreign & F.col("original_amount").isNotNull() & F.col("_rate").isNull(),
     }
 
 
