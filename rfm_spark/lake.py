@@ -7,10 +7,12 @@ its next write, so of two runs on one slice one wins. A dry lake writes nothing 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice, takewhile
+from operator import itemgetter
 
 import delta.exceptions  # noqa: F401 - makes Delta's conflicts Python classes on a classic session
 from pyspark.errors import AnalysisException, PySparkException
@@ -25,6 +27,7 @@ from rfm_spark.schemas import TableSpec
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 _MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES")
+_MORE_THAN_A_RUN_LIVES_THROUGH = 1000  # commits of others
 _PERSONAL = {"customer_key", "source_customer_id", "event_id", "order_id", "record"}
 _CONFLICTS = (
     "CONCURRENT",
@@ -102,6 +105,18 @@ class Lake:
     def version(self, table: str) -> int | None:
         """The newest version, or None where there is no table."""
         return self._history(table, 1)[0]["version"] if self.exists(table) else None
+
+    def replaced_last(self, table: str, version: int, since: int, known: Container[str]) -> dict[date, int]:
+        """Snapshots that a run other than the `known` has replaced between two versions: the version of the last time.
+
+        Commits that the log no longer holds are not seen.
+        """
+        found: dict[date, int] = {}
+        for row in self._since(table, since):
+            day = _equalities((row["operationParameters"] or {}).get("predicate")).get("snapshot_date")
+            if row["version"] <= version and row["userMetadata"] not in known and day and _is_overwrite(row):
+                found.setdefault(date.fromisoformat(day), row["version"])
+        return found
 
     def use(self, table: str, version: int | None = None) -> DataFrame:
         """The table at a version, or as it is now, for a run to work on: what its readers are to see as well.
@@ -188,6 +203,14 @@ class Lake:
             empty = local_frame(self.spark, [], spec.types())
             self.append(spec, empty)
 
+    def define_view(self, name: str, table: str, version: int, condition: str) -> None:
+        """Make or replace a view of the catalog: some rows of a table at a version."""
+        with translated(f"view {name} in {self.place}"):
+            self.spark.sql(
+                f"CREATE OR REPLACE VIEW {self.identifier(name)} AS "
+                f"SELECT * FROM {self.identifier(table)} VERSION AS OF {version} WHERE {condition}"
+            )
+
     def verify(self) -> None:
         """Check that no other run has replaced a slice that this run wrote.
 
@@ -227,9 +250,17 @@ class Lake:
             if row["userMetadata"] != self.run_id and row["operation"] not in _MAINTENANCE:
                 raise _overtaken(table, self.place)
 
-    def _since(self, table: str, version: int) -> list[Row]:
-        """Commits after a version, newest first; more than these no run lives through."""
-        return [row for row in self._history(table, 1000) if row["version"] > version]
+    def _since(self, table: str, version: int) -> Iterator[Row]:
+        """Commits after a version, newest first."""
+        return takewhile(lambda row: row["version"] > version, self._newest_first(table))
+
+    def _newest_first(self, table: str) -> Iterator[Row]:
+        """Commits, newest first; a few are asked for before all, since each is a file to read."""
+        limit, seen = 20, 0
+        while len(rows := self._history(table, limit)) == limit:
+            yield from rows[seen:]
+            limit, seen = 10 * limit, limit
+        yield from rows[seen:]
 
     def _path(self, table: str) -> str:
         return f"{str(self._config.path).rstrip('/')}/{table}"
@@ -241,16 +272,15 @@ class Lake:
 
     def _history(self, table: str, limit: int) -> list[Row]:
         with translated(f"{table} at {self.place}"):
-            history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT {limit}")
-            columns = ["version", "userMetadata", "operation", "operationParameters", "operationMetrics"]
-            return history.select(*columns).orderBy(F.desc("version")).collect()
+            history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT {limit}").collect()
+        return sorted(history, key=itemgetter("version"), reverse=True)
 
     def _committed(self, table: str, predicate: str | None, *, or_none: bool = False) -> Written:
         """Our newest commit on the table; a write that Delta skipped as already done has none.
 
         With `or_none` neither has one that found nothing to do: the table stays as it is.
         """
-        for row in self._history(table, 1000):
+        for row in islice(self._newest_first(table), _MORE_THAN_A_RUN_LIVES_THROUGH):
             if row["userMetadata"] == self.run_id:
                 self._commits[table] = _Commit(row["version"], predicate)
                 rows = int((row["operationMetrics"] or {}).get("numOutputRows", 0))
@@ -409,11 +439,14 @@ def _overtaken(table: str, place: str) -> ConflictError:
 
 def _overwrote(row: Row, mine: str | None) -> bool:
     """Whether a commit replaced rows of my slice; the history spells a predicate in more than one way."""
-    told = row["operationParameters"] or {}
-    if told.get("mode") != "Overwrite" and "REPLACE TABLE" not in row["operation"]:
+    if not _is_overwrite(row):
         return False
-    theirs, own = _equalities(told.get("predicate")), _equalities(mine)
+    theirs, own = _equalities((row["operationParameters"] or {}).get("predicate")), _equalities(mine)
     return all(own[name] == theirs[name] for name in own.keys() & theirs.keys())
+
+
+def _is_overwrite(row: Row) -> bool:
+    return (row["operationParameters"] or {}).get("mode") == "Overwrite" or "REPLACE TABLE" in row["operation"]
 
 
 def _equalities(predicate: str | None) -> dict[str, str]:

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from rfm_spark import config as configs
 from rfm_spark import session
@@ -15,7 +14,8 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines.ingest import ingest, replay, stored
-from rfm_spark.pipelines.run_record import Run, Stage, published_snapshots, published_versions, recorded
+from rfm_spark.pipelines.published import CURRENT, published
+from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
 
 StageReporter = Callable[[str], AbstractContextManager[Stage]]
@@ -53,7 +53,7 @@ class Project:
 
     def replay(self, spark: SparkSession, as_of: date, reason: str | None = None) -> Run:
         """Judge the quarantined again under today's contract, and free what passes."""
-        with self._run(spark, "ingest", as_of) as run:
+        with self._run(spark, "replay", as_of) as run:
             replay(run, reason)
         return run
 
@@ -70,23 +70,20 @@ class Project:
         return run
 
     def read(self, spark: SparkSession, table: str) -> DataFrame:
-        """A table as the newest complete run left it; `current_segments` is the newest snapshot of each segmentation.
+        """A table as the complete runs left it, without what runs that died did.
+
+        `current_segments` is the newest snapshot of each segmentation.
 
         Raises: InputError where no complete run has written it.
         """
         lake = Lake(spark, self.config.lake)
-        name = "customer_segments" if table == "current_segments" else table
         if table == "runs" and lake.exists("runs"):
             return lake.read("runs")
-        version = published_versions(lake).get(name)
-        if version is None:
-            raise InputError(f"no complete run has written {name} in {lake.place} yet; run `rfm-spark run` first")
-        frame = lake.read(name, version)
-        if table != "current_segments":
-            return frame
-        complete = frame.filter(F.col("snapshot_date").isin(published_snapshots(lake)))
-        newest = complete.groupBy("segmentation").agg(F.max("snapshot_date").alias("snapshot_date"))
-        return complete.join(F.broadcast(newest), ["segmentation", "snapshot_date"], "left_semi")
+        now = published(lake)
+        frame = now.current_segments() if table == CURRENT else now.read(table)
+        if frame is None:
+            raise InputError(f"no complete run has written {table} in {lake.place} yet; run `rfm-spark run` first")
+        return frame
 
     @contextmanager
     def _run(self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False) -> Iterator[Run]:

@@ -202,7 +202,7 @@ RUNS = TableSpec(
     "one row a run, complete or failed, written last",
     (
         _required("run_id", "string", "identity of the run; every commit of the run carries it"),
-        _required("job", "string", "the command: run, ingest, segment"),
+        _required("job", "string", "run, ingest, segment, or replay (ingest --replay)"),
         Column("as_of", "date", "the first instant not seen"),
         _required("started_at", "timestamp", "start", "UTC"),
         _required("ended_at", "timestamp", "end", "UTC"),

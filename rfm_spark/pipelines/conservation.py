@@ -1,13 +1,24 @@
-"""Rows read = accepted + quarantined + exact duplicates, for each source; and the gate on the quarantined share."""
+"""Rows read = accepted + quarantined + exact duplicates, for each source; and the gate on the quarantined share.
+
+The rows read are counted where they are read, before anything is joined, shuffled or judged.
+"""
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.errors import GateError, RfmSparkError
+from rfm_spark.errors import EnvironmentFault, GateError
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import events
+
+
+def count_read(run: Run, mapped: Mapping[str, DataFrame]) -> None:
+    """Rows that each source holds; Parquet and Delta know it without being read."""
+    each = [frame.select(F.lit(name).alias("source")) for name, frame in mapped.items()]
+    rows = reduce(DataFrame.unionAll, each).groupBy("source").count().collect() if each else []
+    run.counts |= {f"{name}.rows_read": 0 for name in mapped} | {f"{r['source']}.rows_read": r["count"] for r in rows}
 
 
 def count_events(run: Run, settled: DataFrame, names: Iterable[str]) -> None:
@@ -18,7 +29,7 @@ def count_events(run: Run, settled: DataFrame, names: Iterable[str]) -> None:
         kept = sum(n for outcome, _, n in mine if outcome in (events.ACCEPTED, events.REPLACED))
         doubled = sum(n for outcome, _, n in mine if outcome == events.DUPLICATE)
         bad = [(reasons, n) for outcome, reasons, n in mine if outcome == events.QUARANTINED]
-        _record(run, name, sum(n for *_, n in mine), kept, doubled, bad)
+        _record(run, name, kept, doubled, bad)
 
 
 def count_others(run: Run, judged: Mapping[str, DataFrame]) -> None:
@@ -30,7 +41,7 @@ def count_others(run: Run, judged: Mapping[str, DataFrame]) -> None:
         kept = sum(row["distinct"] for row in clean)
         doubled = sum(row["n"] - row["distinct"] for row in clean)
         bad = [(row["reasons"], row["n"]) for row in rows if row["reasons"]]
-        _record(run, name, sum(row["n"] for row in rows), kept, doubled, bad)
+        _record(run, name, kept, doubled, bad)
 
 
 def total(run: Run, outcome: str, names: Iterable[str] | None = None) -> int:
@@ -64,12 +75,21 @@ def reasons(counts: Mapping[str, int], source: str) -> list[tuple[str, int]]:
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _record(run: Run, source: str, read: int, kept: int, doubled: int, bad: list[tuple[list[str], int]]) -> None:
-    quarantined = sum(n for _, n in bad)
+def written(what: str, expected: int, rows: int) -> None:
+    """Check that a commit has the rows that were counted for it. Raises: EnvironmentFault."""
+    if rows != expected:
+        raise EnvironmentFault(f"{what}: {expected:,} rows counted, but {rows:,} written; {_CHANGED}")
+
+
+_CHANGED = "an input has changed while this run read it; nothing was published: run again"
+
+
+def _record(run: Run, source: str, kept: int, doubled: int, bad: list[tuple[list[str], int]]) -> None:
+    read, quarantined = run.counts[f"{source}.rows_read"], sum(n for _, n in bad)
     if read != kept + doubled + quarantined:
-        raise RfmSparkError(f"source {source}: {read} rows read, but {kept} + {quarantined} + {doubled} accounted for")
+        told = f"{kept:,} accepted + {quarantined:,} quarantined + {doubled:,} exact duplicates"
+        raise EnvironmentFault(f"source {source}: {read:,} rows read, but {told}; {_CHANGED}")
     run.counts |= {
-        f"{source}.rows_read": read,
         f"{source}.accepted": kept,
         f"{source}.quarantined": quarantined,
         f"{source}.exact_duplicates": doubled,

@@ -11,6 +11,7 @@ from rfm_spark import schemas, sources
 from rfm_spark.config.models import Source
 from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, quarantine
+from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import contract, customers, events, rates
 
@@ -30,7 +31,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
 
     Raises: InputError, GateError before anything is written; ConflictError where another ingest was faster.
     """
-    with run.stage("sources"):
+    with run.stage("sources") as stage:
         mapped = {source.name: sources.read(run.spark, source) for source in run.config.sources}
         run.inputs.update({source.name: str(source.path or source.table) for source in run.config.sources})
         profiles = {
@@ -38,6 +39,8 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         }
         if before_rows is not None:
             before_rows(run, profiles.values())
+        conservation.count_read(run, mapped)
+        stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
         settlement = _settle(run, mapped)
         conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
@@ -64,6 +67,7 @@ def replay(run: Run, reason: str | None) -> None:
     with run.stage("quarantine") as stage:
         held = quarantine.held(run, [source.name for source in run.config.event_sources()], reason)
         mapped = quarantine.mapped_again(run, held)
+        conservation.count_read(run, mapped)
         mapped |= {s.name: sources.read(run.spark, s) for s in _of_kind(run, "rates")}
     with run.stage("contract") as stage:
         settlement = _settle(run, mapped)
@@ -77,10 +81,13 @@ def replay(run: Run, reason: str | None) -> None:
 
 
 def stored(run: Run) -> Ingested:
-    """The events and profiles already in the lake, for a segmentation without an ingest."""
-    if not run.lake.exists("events"):
-        raise InputError(f"no events in {run.lake.place} yet; run `rfm-spark ingest` (or `run`) first")
-    return Ingested(run.lake.use("events"), run.lake.use("customers") if run.lake.exists("customers") else None)
+    """The events and profiles that complete runs have brought into the lake, for a segmentation without an ingest."""
+    now = published(run.lake).versions
+    if "events" not in now:
+        raise InputError(f"no complete run has written events in {run.lake.place}; run `rfm-spark ingest` first")
+    events_then = run.lake.use("events", now["events"])
+    known = "customers" in now and bool(_of_kind(run, "profile"))
+    return Ingested(events_then, run.lake.use("customers", now["customers"]) if known else None)
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,9 @@ def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
         whole = run.lake.complete_columns(spec, rows)
         return run.lake.merge(spec, whole, clauses, settlement.base).frame, accepted
     # few files a month: a month is what later reads prune by
-    return run.lake.append_once(spec, rows.hint("rebalance", "event_month"), settlement.base).frame, accepted
+    done = run.lake.append_once(spec, rows.hint("rebalance", "event_month"), settlement.base)
+    conservation.written("events", accepted, done.rows)
+    return done.frame, accepted
 
 
 def _write_customers(run: Run, profiles: Mapping[str, DataFrame]) -> DataFrame | None:

@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 from rfm_spark import __version__, config, schemas, sources
 from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation
-from rfm_spark.pipelines.run_record import Run, complete_runs
+from rfm_spark.pipelines.published import complete_runs
+from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import events
 
 _MERGE = (
@@ -28,8 +29,9 @@ def write(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[
     if run.dry:
         return
     if not run.lake.exists("quarantine"):
-        few = conservation.total(run, "quarantined") < _FEW
-        run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if few else rows, None)
+        expected = conservation.total(run, "quarantined")
+        done = run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if expected < _FEW else rows, None)
+        conservation.written("quarantine", expected, done.rows)
         return
     passing = [frame.filter(F.size("reasons") == 0).select("source", "record") for frame in (identified, *others)]
     _merge(run, rows, _freed(run, reduce(DataFrame.unionByName, passing), rows))
@@ -100,6 +102,7 @@ def _merge(run: Run, rejected: DataFrame, freed: DataFrame | None) -> None:
 
 
 def _judges_otherwise(run: Run) -> bool:
-    """Whether the config or the code changed since the last complete run, so that other rows may pass."""
-    newest = complete_runs(run.lake).orderBy(F.desc("ended_at")).select("config_hash", "code_version").head()
+    """Whether the config or the code changed since the last complete ingest, so that other rows may pass."""
+    ingests = complete_runs(run.lake).filter(F.col("job").isin("run", "ingest"))
+    newest = ingests.orderBy(F.desc("ended_at")).select("config_hash", "code_version").head()
     return newest is None or tuple(newest) != (config.config_hash(run.config), __version__)

@@ -9,7 +9,6 @@ from datetime import date, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from rfm_spark import __version__, schemas, session, sources
 from rfm_spark import config as configs
@@ -17,8 +16,7 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.lake import Lake, cause
 from rfm_spark.local import local_frame
-
-COMPLETE = "complete"
+from rfm_spark.pipelines.published import COMPLETE, define_current_segments, greatest, published
 
 
 class Stage:
@@ -86,6 +84,8 @@ def recorded(run: Run) -> Iterator[None]:
             if not run.dry:
                 run.lake.verify()
                 _write(run, COMPLETE, 0, None)
+                if run.config.lake.catalog:
+                    define_current_segments(run.lake)
         except Exception as error:
             fault = error if isinstance(error, RfmSparkError) else sources.cause(error, run.config.sources)
             fault = fault or cause(error, f"run {run.run_id}")
@@ -99,37 +99,8 @@ def recorded(run: Run) -> Iterator[None]:
             run.lake.release()
 
 
-def complete_runs(lake: Lake) -> DataFrame:
-    """One row a complete run, as table `runs`."""
-    runs = lake.read("runs") if lake.exists("runs") else local_frame(lake.spark, [], schemas.RUNS.types())
-    return runs.filter(F.col("status") == COMPLETE)
-
-
-def published_versions(lake: Lake) -> dict[str, int]:
-    """The version of each table that readers see: the greatest of all complete runs, since versions only grow.
-
-    The newest run's alone would miss what a run beside it published in the meantime.
-    """
-    each = complete_runs(lake).select(F.explode("table_versions").alias("table", "version"))
-    rows = each.groupBy("table").agg(F.max("version").alias("version")).collect()
-    return {row["table"]: row["version"] for row in rows}
-
-
-def published_snapshots(lake: Lake) -> list[date]:
-    """Every as_of that has a complete segmentation, ascending."""
-    rows = complete_runs(lake).filter(F.col("job").isin("run", "segment")).select("as_of").distinct().collect()
-    return sorted(row["as_of"] for row in rows)
-
-
-def read_published(lake: Lake, table: str) -> DataFrame | None:
-    """A table as the complete runs left it, or None where none has it."""
-    version = published_versions(lake).get(table)
-    return None if version is None else lake.read(table, version)
-
-
 def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
-    before, mine = published_versions(run.lake), run.lake.versions()
-    versions = {table: max(before.get(table, -1), mine.get(table, -1)) for table in before | mine}
+    versions = greatest(published(run.lake).versions, run.lake.versions())
     row = (
         run.run_id,
         run.job,

@@ -15,7 +15,8 @@ from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.ingest import Ingested
-from rfm_spark.pipelines.run_record import Moves, Run, published_snapshots, read_published
+from rfm_spark.pipelines.published import Published, published
+from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
 from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
 
@@ -41,17 +42,17 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         stage.rows = len(rows)
         run.lake.replace(schemas.CUT_POINTS, _frame(run, schemas.CUT_POINTS, rows), snapshot)
     with run.stage("segments") as stage:
-        snapshots = published_snapshots(run.lake)
+        earlier = published(run.lake)
         assigned = {s.name: _assign(measured, s, planned[s.name], cuts[s.name]) for s in config.segmentations}
         everyone = reduce(
             lambda a, b: a.unionByName(b, allowMissingColumns=True),
             map(_narrow(run), config.segmentations, assigned.values()),
         )
         spec = schemas.customer_segments(_score_names(config))
-        placed = segments.with_previous(everyone, _newest(run, [day for day in snapshots if day < run.as_of]))
+        placed = segments.with_previous(everyone, _before(earlier, run.as_of))
         stage.rows = run.counts["customer_segments.rows"] = run.lake.replace(spec, placed, snapshot).rows
         if run.dry:
-            run.moves = _moves(run, everyone, [day for day in snapshots if day <= run.as_of])
+            run.moves = _moves(everyone, earlier, run.as_of)
     with run.stage("profiles") as stage:
         own = [name for name, criterion in config.criteria.items() if criterion.sql]
         spec = schemas.segment_profiles(own)
@@ -133,14 +134,15 @@ def _frozen(run: Run, plans: list[CriterionCut]) -> list[FittedCuts]:
     """Cut-points of an earlier snapshot, as the newest complete run left them."""
     if not plans:
         return []
-    table = read_published(run.lake, "cut_points")
+    earlier = published(run.lake)
     fitted, faults = [], []
     for plan in plans:
         where = f"segmentations.{plan.segmentation}.scoring.snapshot"
-        wanted = (F.col("snapshot_date") == F.lit(plan.snapshot)) & (F.col("segmentation") == plan.segmentation)
-        rows = table.filter(wanted & (F.col("criterion") == plan.criterion)).collect() if table is not None else []
+        table = earlier.read("cut_points", plan.snapshot) if plan.snapshot else None
+        wanted = (F.col("segmentation") == plan.segmentation) & (F.col("criterion") == plan.criterion)
+        rows = table.filter(wanted).collect() if table is not None else []
         if not rows:
-            there = ", ".join(str(day) for day in published_snapshots(run.lake)[-5:]) or "none"
+            there = ", ".join(str(day) for day in list(earlier.snapshots)[-5:]) or "none"
             faults.append(
                 Fault(where, f"no cut-points of {plan.criterion} at {plan.snapshot}; published snapshots: {there}")
             )
@@ -183,19 +185,20 @@ def _score_names(config: ProjectConfig) -> tuple[str, ...]:
     return tuple(name for name in config.criteria if name in used)
 
 
-def _newest(run: Run, snapshots: list[date]) -> DataFrame | None:
-    """`customer_segments` of the last of the complete snapshots."""
-    table = read_published(run.lake, "customer_segments") if snapshots else None
-    return table.filter(F.col("snapshot_date") == F.lit(snapshots[-1])) if table is not None else None
+def _before(earlier: Published, as_of: date) -> DataFrame | None:
+    """`customer_segments` of the newest published snapshot before as_of."""
+    days = [day for day in earlier.snapshots if day < as_of]
+    return earlier.read("customer_segments", days[-1]) if days else None
 
 
-def _moves(run: Run, everyone: DataFrame, snapshots: list[date]) -> Moves | None:
+def _moves(everyone: DataFrame, earlier: Published, as_of: date) -> Moves | None:
     """What a dry run would change of what is published: the newest snapshot, this date's own included."""
-    published = _newest(run, snapshots)
-    if published is None:
+    days = [day for day in earlier.snapshots if day <= as_of]
+    before = earlier.read("customer_segments", days[-1]) if days else None
+    if before is None:
         return None
-    rows = segments.moves(segments.with_previous(everyone, published)).collect()
-    return Moves(snapshots[-1], [row.asDict() for row in rows])
+    rows = segments.moves(segments.with_previous(everyone, before)).collect()
+    return Moves(days[-1], [row.asDict() for row in rows])
 
 
 def _profiled(config: ProjectConfig, segmentation: Segmentation, own: list[str]) -> dict[str, str]:

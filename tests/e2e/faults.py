@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-FIRST, SECOND = date(2020, 7, 1), date(2020, 10, 1)
+FIRST, SECOND, LATER = date(2020, 7, 1), date(2020, 10, 1), date(2020, 11, 1)
+UNPUBLISHED = date(2020, 9, 1)
 INGESTED = ("events", "quarantine", "customers")
 SNAPSHOTS = ("customer_metrics", "cut_points", "customer_segments", "segment_profiles")
 TABLES = INGESTED + SNAPSHOTS  # in the order of writing
@@ -149,10 +150,10 @@ def content(folder: str, version: int) -> list[str]:
 def published(spark, tiny) -> dict[str, list[str]]:
     """What readers see of every table, and of the newest segments."""
     from rfm_spark.lake import Lake
-    from rfm_spark.pipelines.run_record import published_versions
+    from rfm_spark.pipelines.published import published as now
 
     lake = Lake(spark, tiny.config.lake)
-    seen = {table: content(f"{lake.place}/{table}", n) for table, n in published_versions(lake).items()}
+    seen = {table: content(f"{lake.place}/{table}", n) for table, n in now(lake).versions.items()}
     current = tiny.read(spark, "current_segments").collect() if "customer_segments" in seen else []
     return seen | {"current": sorted(map(repr, current))}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e import faults
-from e2e.faults import FIRST, SECOND, SNAPSHOTS, TABLES
+from e2e.faults import FIRST, LATER, SECOND, SNAPSHOTS, TABLES, UNPUBLISHED
 
 from rfm_spark.errors import ConflictError, EnvironmentFault, GateError, InputError
 
@@ -63,6 +63,22 @@ def test_killed_after_each_table_of_a_first_run_and_run_again(spark, config, und
             tiny.read(spark, "current_segments")
     tiny.run(spark, as_of=FIRST)
     assert faults.published(spark, tiny) == undisturbed.july
+
+
+def test_what_a_dead_run_replaced_stays_as_published(spark, config, october, monkeypatch):
+    tiny = faults.project(config, october)
+    before = snapshots(spark, tiny)
+    other = faults.project(config, october, **{"segmentations.value.segments.best.when": "r >= 2"})
+    with monkeypatch.context() as patched:
+        faults.kill_after(patched, "customer_segments")
+        for day in (SECOND, UNPUBLISHED):
+            with pytest.raises(faults.Killed):
+                other.segment(spark, as_of=day)
+    tiny.segment(spark, as_of=LATER)  # its versions of the tables hold what the dead runs left
+    after = snapshots(spark, tiny)
+    assert {row[0] for row in after["customer_segments"]} == {FIRST, SECOND, LATER}
+    for table, rows in after.items():
+        assert [row for row in rows if row[0] != LATER] == before[table]
 
 
 @pytest.mark.slow
@@ -179,6 +195,16 @@ tiny.run(session.build(small=True), as_of=faults.SECOND)
     assert faults.published(spark, tiny) == undisturbed.july
     tiny.run(spark, as_of=SECOND)
     assert faults.published(spark, tiny) == undisturbed.october
+
+
+def snapshots(spark, tiny) -> dict[str, list[tuple]]:
+    """The published rows of each table of snapshots, the snapshot first."""
+    read = {table: tiny.read(spark, table) for table in SNAPSHOTS}
+    others = {table: [name for name in frame.columns if name != "snapshot_date"] for table, frame in read.items()}
+    return {
+        table: sorted(map(tuple, frame.select("snapshot_date", *others[table]).collect()), key=repr)
+        for table, frame in read.items()
+    }
 
 
 def statuses(spark, tiny) -> list[str]:
