@@ -4,14 +4,16 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from rfm_spark import config as configs
+from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import ConfigError, RfmSparkError
+from rfm_spark.report.console import console
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from rfm_spark.project import Project
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-out = Console(width=None if sys.stdout.isatty() else 140)
-log = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
+out, log = console(), console(stderr=True)
 
 Config = Annotated[Path, typer.Argument(help="the project's YAML file")]
 AsOf = Annotated[str, typer.Option("--as-of", help="the first day not seen, YYYY-MM-DD")]
@@ -30,6 +31,7 @@ LakePath = Annotated[str | None, typer.Option("--lake", help="write and read the
 Engine = Annotated[str, typer.Option("--engine", help="the engine that runs the job: spark")]
 
 SMALL_BYTES = 256 * 2**20
+_ENDS: dict[object, tuple[int, str]] = {0: (0, "complete"), None: (0, "complete"), 2: (2, "invalid")}
 
 
 @app.command()
@@ -44,10 +46,10 @@ def check(
     """Find every fault of a project file, and lint its rules over all scores. Starts no JVM."""
     loaded = configs.load_ready(config, set_ or [], lake)
     if defaults:
-        out.print(configs.defaults(loaded), markup=False, highlight=False, soft_wrap=True)
+        out.print(configs.defaults(loaded), soft_wrap=True)
         return
     for warning in configs.warnings(loaded):
-        out.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"warning: {warning}", soft_wrap=True)
     segments = sum(len(segmentation.segments) for segmentation in loaded.segmentations)
     out.print(
         f"{config}: {len(loaded.sources)} sources, {len(loaded.segmentations)} segmentations, {segments} segments: good"
@@ -126,8 +128,8 @@ def show(
     """Print what is published, for people."""
     from rfm_spark.report import show as shown
 
-    project, day, stored = _project(config, set_, lake, engine), _date(as_of), shown.stored_table(table)
-    shown.show(out, project.config, table, project.read(_session(project), stored), day)
+    project, day, name = _project(config, set_, lake, engine), _date(as_of), shown.known_table(table)
+    shown.show(out, partial(project.read, _session(project)), name, day)
 
 
 @app.command()
@@ -143,9 +145,7 @@ def explain(
     from rfm_spark.report import explain as explained
 
     project, day = _project(config, set_, lake, engine), _date(as_of)
-    spark = _session(project)
-    tables = [project.read(spark, name) for name in ("customer_metrics", "cut_points", "customer_segments")]
-    explained.explain(out, project.config, day, customer, *tables)
+    explained.explain(out, partial(project.read, _session(project)), day, customer)
 
 
 @app.command()
@@ -163,27 +163,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     debug = os.environ.get("RFM_SPARK_DEBUG") == "1"
     try:
-        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="rfm-spark", standalone_mode=True)
+        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="rfm-spark")
+    except SystemExit as ended:  # so typer ends, after it has said what is wrong with the arguments
+        _leave(*_ENDS.get(ended.code, (1, "interrupted")))
     except RfmSparkError as error:
         if debug:
             raise
-        log.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        log.print(f"error: {without_secrets(str(error))}", soft_wrap=True)
         _leave(error.exit_code, error.status)
-    except KeyboardInterrupt:
-        _leave(1, "interrupted")
     except Exception as error:
         if debug:
             raise
-        told = str(error).strip().splitlines()[:1]
-        log.print(
-            f"error: {type(error).__name__}: {''.join(told)[:500]}", markup=False, highlight=False, soft_wrap=True
-        )
-        log.print("This is a bug of rfm_spark; RFM_SPARK_DEBUG=1 shows where.", highlight=False)
+        told = "".join(str(error).strip().splitlines()[:1])[:500]
+        log.print(f"error: {type(error).__name__}: {without_secrets(told)}", soft_wrap=True)
+        log.print("This is a bug of rfm_spark; RFM_SPARK_DEBUG=1 shows where.")
         _leave(1, "failed")
 
 
 def _leave(code: int, status: str) -> None:
-    log.print(f"rfm_spark: exit {code} ({status})", highlight=False)
+    log.print(f"rfm_spark: exit {code} ({status})")
     sys.exit(code)
 
 
@@ -193,9 +191,7 @@ def _project(config: Path, overrides: list[str] | None, lake: str | None, engine
     loaded = configs.load_ready(config, overrides or [], lake)
     warnings = configs.warnings(loaded)
     if warnings:
-        log.print(
-            f"{len(warnings)} warnings about the project file: `rfm-spark check {config}` lists them", highlight=False
-        )
+        log.print(f"{len(warnings)} warnings about the project file: `rfm-spark check {config}` lists them")
 
     from rfm_spark.project import Project
     from rfm_spark.report.progress import Progress
@@ -245,19 +241,13 @@ def _report_rows(project: "Project", done: "Run") -> None:
     for name in names:
         told = ", ".join(f"{reason} {n:,}" for reason, n in reasons(done.counts, name))
         if told:
-            out.print(f"{name}, quarantined for: {told}", highlight=False, markup=False)
+            out.print(f"{name}, quarantined for: {told}")
 
 
 def _report_segments(project: "Project", done: "Run") -> None:
     from rfm_spark.report.show import print_segments
 
-    for segmentation in project.config.segmentations:
-        print_segments(
-            out,
-            project.config,
-            segmentation.name,
-            [row for row in done.profiles if row["segmentation"] == segmentation.name],
-        )
+    print_segments(out, project.config, done.profiles)
 
 
 def _report_moves(done: "Run") -> None:
@@ -270,9 +260,7 @@ def _report_moves(done: "Run") -> None:
     for name in dict.fromkeys(row["segmentation"] for row in done.moves.rows):
         mine = [row for row in done.moves.rows if row["segmentation"] == name]
         moved = sum(row["customers"] for row in mine if row["from"] != row["to"])
-        out.print(
-            f"{name}: {moved:,} of {sum(row['customers'] for row in mine):,} customers would move", highlight=False
-        )
+        out.print(f"{name}: {moved:,} of {sum(row['customers'] for row in mine):,} customers would move")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,10 @@ SEMANTICS = {
     "spark.sql.ansi.enabled": "false",  # a row never aborts a job: what does not cast is null
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",  # a time that does not fit its format is null, never guessed
     "spark.sql.caseSensitive": "false",
-    "spark.sql.legacy.javaCharsets": "true",  # windows-1252, in which half of Europe's spreadsheets are exported
 }
+# windows-1252, in which half of Europe's spreadsheets are exported; set where the platform lets it, missed only by a
+# source that needs it
+JAVA_CHARSETS = "spark.sql.legacy.javaCharsets"
 
 _EXTENSIONS = "spark.sql.extensions"
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -102,10 +104,12 @@ def adopt(spark: SparkSession) -> None:
 def settings(spark: SparkSession) -> Iterator[None]:
     """Holds `SEMANTICS` on this session for the length of the block, and puts back what was there.
 
+    Also what helps and is not needed, where the platform lets it be set.
+
     Raises:
-        EnvironmentFault: the platform does not let a setting be changed.
+        EnvironmentFault: the platform does not let one of `SEMANTICS` be changed.
     """
-    wanted = dict(SEMANTICS)
+    wanted = SEMANTICS | {JAVA_CHARSETS: "true"}
     if _current(spark, _SNAPSHOT_PARTITIONS) is None:
         wanted[_SNAPSHOT_PARTITIONS] = "8"  # Delta's 50 tasks a table state are for far larger tables
     before: dict[str, str | None] = {}
@@ -242,7 +246,7 @@ def _local_settings(small: bool, catalog: bool, conf: Mapping[str, str]) -> dict
             "spark.hadoop.javax.jdo.option.ConnectionURL": metastore,
         }
     ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
-    return ours | _sizes(small) | _DELTA_CATALOG | SEMANTICS | dict(conf)
+    return ours | _sizes(small) | _DELTA_CATALOG | SEMANTICS | {JAVA_CHARSETS: "true"} | dict(conf)
 
 
 def _sizes(small: bool) -> dict[str, str]:

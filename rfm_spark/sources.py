@@ -20,13 +20,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import CANONICAL_COLUMNS, EventType, Expression, Source
-from rfm_spark.errors import ConfigError, Fault, InputError, RfmSparkError
+from rfm_spark.config.words import without_secrets
+from rfm_spark.errors import ConfigError, EnvironmentFault, Fault, InputError, RfmSparkError
+from rfm_spark.session import JAVA_CHARSETS
+from rfm_spark.sql import ISO_DAY, first_line, quoted, type_of
 
 CORRUPT = "_corrupt_record"
 RAW, FILE, TYPE_FAULT, BASE_ID, ORDER_IS_EVENT = "_raw", "_file", "_fault:", "_event_base", "_order_is_event"
 _CSV_DEFAULTS = {"header": "true", "escape": '"', "multiLine": "true"}
 _NUMERIC = ("tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long", "float", "double", "decimal")
+_SPARKS_ENCODINGS = ("us-ascii", "iso-8859-1", "utf-8", "utf-16be", "utf-16le", "utf-16", "utf-32")
 _COMPRESSED = (".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 _WHICH_FILES = ("pathglobfilter", "recursivefilelookup", "modifiedbefore", "modifiedafter", "basepath")
 # whatever a source's options say, a row that does not parse is kept
@@ -39,7 +44,6 @@ _SQL_FAILURE = re.compile(
     r"\[((?:INVALID_|INCONSISTENT_BEHAVIOR|USER_RAISED|ILLEGAL_|DATETIME_|ARITHMETIC_|NULL_MAP_KEY|DUPLICATED_MAP_KEY"
     r"|CAST_|UNRECOGNIZED_|COLLECTION_SIZE)[A-Z_.]*)\] ?(.*)"
 )
-_ISO_DAY = r"^\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?$"
 _EXACT_INTEGER = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 20}
 
 
@@ -66,7 +70,7 @@ def canonical(raw: DataFrame, source: Source) -> DataFrame:
     _require_columns(source, names)
     typed = raw.select(
         FILE,
-        F.struct(*(F.col(_quoted(name)) for name in names)).alias(RAW),
+        F.struct(*(F.col(quoted(name)) for name in names)).alias(RAW),
         *(_typed(raw, name, _declared_type(source, name)).alias(name) for name in names if name != CORRUPT),
         *(fault.alias(name) for name, fault in _type_faults(raw, source, names).items()),
         _event_base(raw, source, names).alias(BASE_ID),
@@ -80,6 +84,11 @@ def canonical(raw: DataFrame, source: Source) -> DataFrame:
     if source.event_type is not None:
         mapped["c_event_type"] = _event_type(typed, source, source.event_type)
     return typed.withColumns(mapped)
+
+
+def place(source: Source) -> str:
+    """Where the rows of a source are, as a message or a run record may say it."""
+    return without_secrets(str(source.path or source.table))
 
 
 def extra_columns(source: Source) -> list[str]:
@@ -109,10 +118,10 @@ def _load(spark: SparkSession, source: Source) -> DataFrame:
 def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
     """The fault in a source or in the project's SQL behind what Spark raised while it went through rows, or None."""
     text = str(error)
-    file = _FILE.search(text + " ")
-    for source in sources if file else ():
-        if source.path and urlparse(_fixed(source.path)).path in unquote(file[1]):
-            return InputError(_unreadable_file(source, file[1]))
+    if file := _FILE.search(text + " "):
+        for source in sources:
+            if source.path and urlparse(_fixed(source.path)).path in unquote(file[1]):
+                return InputError(_unreadable_file(source, file[1]))
     failure = _SQL_FAILURE.search(text)
     if failure and failure[1].endswith(".CHARSET"):
         return ConfigError("options.encoding of a source is none that Spark knows; expected one such as ISO-8859-1")
@@ -127,31 +136,32 @@ def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
 
 
 def _load_files(spark: SparkSession, source: Source) -> DataFrame:
+    options, path = _options(source), str(source.path)
+    _require_encoding(spark, source, options)
     if source.format == "csv":
         frames = list(_csv_frames(spark, source))
         raw = frames[0]
         for frame in frames[1:]:
             raw = raw.unionByName(frame, allowMissingColumns=True)
         return raw
-    options = _options(source)
     if source.format == "json":
         if options.get("multiLine") == "true":
             _refuse_json_lines(spark, source)
-        inferred = spark.read.options(**{"primitivesAsString": "true", **options, **_KEEP_ALL}).json(source.path).schema
+        inferred = spark.read.options(**{"primitivesAsString": "true", **options, **_KEEP_ALL}).json(path).schema
         fields = [field for field in inferred.fields if field.name != CORRUPT]
         if not fields:
             raise InputError(_no_rows(source, "no JSON object"))
         schema = T.StructType([*fields, T.StructField(CORRUPT, T.StringType())])
-        frame = spark.read.options(**options, **_KEEP_ALL).schema(schema).json(source.path)
+        frame = spark.read.options(**options, **_KEEP_ALL).schema(schema).json(path)
     else:
-        frame = spark.read.options(**{"mergeSchema": "true", **options}).parquet(source.path)
+        frame = spark.read.options(**{"mergeSchema": "true", **options}).parquet(path)
     return frame.select("*", F.col("_metadata.file_path").alias(FILE))
 
 
 def _csv_frames(spark: SparkSession, source: Source) -> Iterable[DataFrame]:
     """One frame for each header that occurs among the files, so that drift between files moves no value sideways."""
-    options = {**_CSV_DEFAULTS, **_options(source), **_KEEP_ALL}
-    listed = spark.read.options(**{k: v for k, v in options.items() if k.lower() in _WHICH_FILES}).text(source.path)
+    options, path = {**_CSV_DEFAULTS, **_options(source), **_KEEP_ALL}, str(source.path)
+    listed = spark.read.options(**{k: v for k, v in options.items() if k.lower() in _WHICH_FILES}).text(path)
     files, partitions = sorted(listed.inputFiles()), listed.columns[1:]
     if not files:
         raise InputError(_no_rows(source, "no file"))
@@ -167,8 +177,8 @@ def _csv_frames(spark: SparkSession, source: Source) -> Iterable[DataFrame]:
         _refuse_ambiguous(source, header, partitions)
         schema = T.StructType([T.StructField(name, T.StringType()) for name in (*header, CORRUPT, *partitions)])
         reader = spark.read.options(**{**base, **options}).schema(schema)
-        frame = reader.csv(source.path if whole else members).select("*", F.col("_metadata.file_path").alias(FILE))
-        yield _unswallowed(frame, header, options)
+        frame = reader.csv(path if whole else [_literal(file) for file in members])
+        yield _unswallowed(frame.select("*", F.col("_metadata.file_path").alias(FILE)), header, options)
 
 
 def _unswallowed(frame: DataFrame, header: tuple[str, ...], options: dict[str, str]) -> DataFrame:
@@ -182,15 +192,20 @@ def _unswallowed(frame: DataFrame, header: tuple[str, ...], options: dict[str, s
     sep = _separator(options)
     other = f"[^\\n\x1f{re.escape(sep)}]*"
     inner_line = f"\\n(?:{other}{re.escape(sep)}(?! )){{{len(header) - 1}}}{other}(?:\\n|\x1f|$)"
-    cells = [F.coalesce(F.col(_quoted(name)), F.lit("")) for name in header]
+    cells = [F.coalesce(F.col(quoted(name)), F.lit("")) for name in header]
     text = F.concat_ws("\x1f", *cells)
     lines = F.split(F.rtrim(F.coalesce(CORRUPT, F.concat_ws(sep, *cells)), F.lit("\n")), "\n")
     marked = frame.withColumn("_swallows", text.contains("\n") & text.rlike(inner_line))
     return marked.select(
-        *(F.when(~F.col("_swallows"), F.col(_quoted(name))).alias(name) for name in header),
+        *(F.when(~F.col("_swallows"), F.col(quoted(name))).alias(name) for name in header),
         F.explode(F.when(F.col("_swallows"), lines).otherwise(F.array(CORRUPT))).alias(CORRUPT),
-        *(F.col(_quoted(name)) for name in frame.columns if name not in (*header, CORRUPT)),
+        *(F.col(quoted(name)) for name in frame.columns if name not in (*header, CORRUPT)),
     )
+
+
+def _literal(file: str) -> str:
+    """A listed file as a reader takes it: Spark lists addresses and reads patterns."""
+    return re.sub(r"([*?\[\]{}\\])", r"\\\1", unquote(file))
 
 
 def _fixed(path: str | None) -> str:
@@ -214,30 +229,45 @@ def _headers(spark: SparkSession, source: Source, files: list[str], options: dic
 
 
 def _first_cells(spark: SparkSession, source: Source, file: str, options: dict[str, str]) -> list[str]:
-    url, encoding = urlparse(file), options.get("encoding", options.get("charset", "utf-8"))
+    url, encoding = urlparse(file), _encoding(options)
     if url.scheme in ("", "file") and not url.path.endswith(_COMPRESSED) and _python_knows(encoding):
         encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
         quote, sep, path = options.get("quote", '"'), _separator(options), unquote(url.path)
         opener = gzip.open if path.endswith(".gz") else open
         with opener(path, "rt", encoding=encoding, errors="replace", newline="") as text:
-            if options.get("comment"):
-                text = (line for line in text if not line.startswith(options["comment"]))
+            comment = options.get("comment")
+            lines = (line for line in text if not (comment and line.startswith(comment)))
             if len(sep) > 1:
-                return next((line.strip("\r\n").split(sep) for line in text if line.strip()), [])
+                return next((line.strip("\r\n").split(sep) for line in lines if line.strip()), [])
             quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
             try:
-                return next((cells for cells in csv.reader(text, delimiter=sep, strict=True, **quoting) if cells), [])
+                return next((cells for cells in csv.reader(lines, delimiter=sep, strict=True, **quoting) if cells), [])
             except csv.Error:
                 raise InputError(
                     f"source {source.name}: a quote in the first line of {path} is not closed; mend it, or set "
                     "options.quote"
                 ) from None
-    first = spark.read.options(**{**options, "header": "false"}).csv(file).head()
+    first = spark.read.options(**{**options, "header": "false"}).csv(_literal(file)).head()
     return ["" if cell is None else str(cell).lstrip("\ufeff") for cell in first] if first else []
 
 
 def _separator(options: dict[str, str]) -> str:
     return options.get("sep", options.get("delimiter", ",")).replace("\\t", "\t")
+
+
+def _encoding(options: dict[str, str]) -> str:
+    return options.get("encoding", options.get("charset", "utf-8"))
+
+
+def _require_encoding(spark: SparkSession, source: Source, options: dict[str, str]) -> None:
+    """Spark reads a few encodings by itself, and Java's others only where the session lets it."""
+    encoding = _encoding(options)
+    if encoding.lower() not in _SPARKS_ENCODINGS and spark.conf.get(JAVA_CHARSETS, "false").lower() != "true":
+        raise EnvironmentFault(
+            f"source {source.name}: options.encoding is {encoding}, which Spark reads only where {JAVA_CHARSETS} is "
+            "true, and this platform does not let a job set that: set it where the session is configured, or deliver "
+            "UTF-8"
+        )
 
 
 def _python_knows(encoding: str) -> bool:
@@ -257,7 +287,7 @@ def _refuse_json_lines(spark: SparkSession, source: Source) -> None:
         return
     if several:
         raise InputError(
-            f"source {source.name}: found one JSON object a line at {source.path}, expected one document a file with "
+            f"source {source.name}: found one JSON object a line at {place(source)}, expected one document a file with "
             "options.multiLine: true; take that option out"
         )
 
@@ -271,10 +301,6 @@ def _options(source: Source) -> dict[str, str]:
 # --- mapping ---------------------------------------------------------------------------------------------------------
 
 
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
-
-
 def _declared_type(source: Source, name: str) -> str | None:
     return next((type_ for column, type_ in source.types.items() if column.lower() == name.lower()), None)
 
@@ -282,7 +308,7 @@ def _declared_type(source: Source, name: str) -> str | None:
 def _typed(raw: DataFrame, name: str, declared: str | None) -> Column:
     """The column as SQL calculates with it: whole numbers as exact decimals, so that nothing wraps around."""
     actual = declared or raw.schema[name].dataType.simpleString()
-    column = _cast(F.col(_quoted(name)), raw.schema[name].dataType, declared)
+    column = _cast(F.col(quoted(name)), raw.schema[name].dataType, declared)
     aliases = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
     digits = _EXACT_INTEGER.get(aliases.get(actual.lower(), actual.lower()))
     return column.cast(f"decimal({digits},0)") if digits else column
@@ -293,7 +319,7 @@ def _cast(column: Column, actual: T.DataType, declared: str | None) -> Column:
     if declared is None:
         return column
     if isinstance(actual, T.StringType) and declared.lower() in ("date", "timestamp"):
-        return F.when(column.rlike(_ISO_DAY), column.try_cast(declared))
+        return F.when(column.rlike(ISO_DAY), column.try_cast(declared))
     return column.try_cast(declared)
 
 
@@ -303,7 +329,7 @@ def _type_faults(raw: DataFrame, source: Source, names: list[str]) -> dict[str, 
     faults = {}
     for column, type_ in source.types.items():
         name = known[column.lower()]
-        value, kind = F.col(_quoted(name)), type_.split("(")[0].strip().lower()
+        value, kind = F.col(quoted(name)), type_.split("(")[0].strip().lower()
         unfit = _cast(value, raw.schema[name].dataType, type_).isNull()
         if isinstance(raw.schema[name].dataType, T.StringType):
             present = F.trim(value) != ""
@@ -325,7 +351,7 @@ def _event_base(raw: DataFrame, source: Source, names: list[str]) -> Column:
         cells = (F.concat(F.lit(f"{name.lower()}="), _as_text(raw, name)) for name in sorted(names, key=str.lower))
         return F.md5(F.concat_ws("\x1f", *cells))
     known = {name.lower(): name for name in names}
-    parts = [F.col(_quoted(known[name.lower()])).cast("string") for name in declared]
+    parts = [F.col(quoted(known[name.lower()])).cast("string") for name in declared]
     if len(parts) == 1:
         return F.when(F.trim(parts[0]) != "", parts[0])
     return F.when(F.coalesce(*parts).isNotNull(), F.concat_ws("|", *(_escaped(part) for part in parts)))
@@ -339,7 +365,7 @@ def _escaped(part: Column) -> Column:
 
 def _as_text(raw: DataFrame, name: str) -> Column:
     nested = isinstance(raw.schema[name].dataType, T.StructType | T.ArrayType | T.MapType)
-    column = F.col(_quoted(name))
+    column = F.col(quoted(name))
     return F.to_json(F.struct(column)) if nested else column.cast("string")
 
 
@@ -347,7 +373,9 @@ def _column(typed: DataFrame, source: Source, alias: str, expression: Expression
     if expression.column is None:
         return _sql(typed, str(expression.sql), f"sources.{source.name}.columns.{alias[2:]}.sql", source)
     name = next(name for name in names if name.lower() == str(expression.column).lower())
-    as_read, data_type = F.col(f"{RAW}.{_quoted(name)}"), typed.schema[RAW].dataType[name].dataType
+    raw = typed.schema[RAW].dataType
+    assert isinstance(raw, T.StructType)
+    as_read, data_type = F.col(f"{RAW}.{quoted(name)}"), raw[name].dataType
     if alias.removeprefix("c_") in CANONICAL_COLUMNS:
         if isinstance(data_type, T.StructType | T.ArrayType | T.MapType):
             raise InputError(
@@ -368,7 +396,7 @@ def _event_type(typed: DataFrame, source: Source, event_type: EventType) -> Colu
         return F.lit(event_type.constant)
     if event_type.sql:
         return _sql(typed, event_type.sql, f"sources.{source.name}.event_type.sql", source)
-    value = F.trim(F.col(_quoted(str(event_type.column))).cast("string"))
+    value = F.trim(F.col(quoted(str(event_type.column))).cast("string"))
     mapped = F.lit(None).cast("string")
     for theirs, ours in (event_type.values or {}).items():
         mapped = F.when(value == theirs, F.lit(ours)).otherwise(mapped)
@@ -378,20 +406,10 @@ def _event_type(typed: DataFrame, source: Source, event_type: EventType) -> Colu
 def _sql(frame: DataFrame, sql: str, path: str, source: Source) -> Column:
     """The expression, resolved now so that a typo is named before any row is read."""
     try:
-        column = F.expr(sql)
-        frame.select(FILE, column).schema  # noqa: B018 - resolves the expression
-    except AnalysisException as error:
-        raise ConfigError(
-            [Fault(path, f"{first_line(error)} (columns of {source.name}: {_listed(frame.columns)})")]
-        ) from None
-    return column
-
-
-def first_line(error: Exception) -> str:
-    """Spark's message in one line, without its plan, its code or a stack of Java's."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = next((line.split("Exception: ", 1)[1] for line in lines if "Exception: [" in line), lines[0])
-    return told.split(". SQLSTATE")[0].split(" SQLSTATE:")[0]
+        type_of(frame, sql)
+    except SqlFault as fault:
+        raise ConfigError([Fault(path, f"{fault} (columns of {source.name}: {_listed(frame.columns)})")]) from None
+    return F.expr(sql)
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -413,7 +431,7 @@ def _missing(source: Source, name: str, names: list[str]) -> str:
     present = [n for n in names if n != CORRUPT]
     if source.format == "csv" and _looks_like_data(present):
         return (
-            f"no column {name}; the first line of {source.path} looks like data, expected column names; if it has "
+            f"no column {name}; the first line of {place(source)} looks like data, expected column names; if it has "
             "none, set options.header: false and map _c0, _c1, …"
         )
     near = difflib.get_close_matches(name, present, n=1)
@@ -437,14 +455,14 @@ def _refuse_ambiguous(source: Source, header: tuple[str, ...], partitions: list[
     if twice:
         shown = "a value" if _looks_like_data(header) else f"column {', '.join(twice)}"
         raise InputError(
-            f"source {source.name}: {shown} stands twice in the header of {source.path}, expected each name once "
+            f"source {source.name}: {shown} stands twice in the header of {place(source)}, expected each name once "
             "(capitals do not tell names apart); rename it, or set options.header: false and map _c0, _c1, …"
         )
     both = [name for name in partitions if name.lower() in lower]
     if both:
         raise InputError(
             f"source {source.name}: column {', '.join(both)} stands in the header and in the folders' names of "
-            f"{source.path}, expected one of them; rename one"
+            f"{place(source)}, expected one of them; rename one"
         )
 
 
@@ -455,27 +473,25 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _no_rows(source: Source, found: str) -> str:
-    return (
-        f"source {source.name}: found {found} at {source.path}, expected {source.format} with at least its column names"
-    )
+    expected = f"{source.format} with at least its column names"
+    return f"source {source.name}: found {found} at {place(source)}, expected {expected}"
 
 
 def _explain_unreadable(source: Source, error: Exception) -> str:
-    place = source.table if source.format == "table" else source.path
-    text = str(error)
+    where, text = place(source), str(error)
     if "DELTA_TABLE_NOT_FOUND" in text or "is not a Delta table" in text:
-        return f"source {source.name}: found no Delta table at {place}; check path, or set format: parquet"
+        return f"source {source.name}: found no Delta table at {where}; check path, or set format: parquet"
     if "PATH_NOT_FOUND" in text or "does not exist" in text:
-        return f"source {source.name}: nothing found at {place}; check path, or mount what holds it"
+        return f"source {source.name}: nothing found at {where}; check path, or mount what holds it"
     if "TABLE_OR_VIEW_NOT_FOUND" in text:
-        return f"source {source.name}: no table {place} in the catalog; check its name and your rights"
+        return f"source {source.name}: no table {where} in the catalog; check its name and your rights"
     if "UNABLE_TO_INFER_SCHEMA" in text:
         return _no_rows(source, "no readable file")
     if "CANNOT_MERGE_SCHEMAS" in text:
-        return f"source {source.name}: the files of {place} differ in type: {_differing(text)}; make them one type"
-    if _FILE.search(text + " "):
-        return _unreadable_file(source, _FILE.search(text + " ")[1])
-    return f"source {source.name}: cannot read {place} as {source.format}: {first_line(error)}"
+        return f"source {source.name}: the files of {where} differ in type: {_differing(text)}; make them one type"
+    if file := _FILE.search(text + " "):
+        return _unreadable_file(source, file[1])
+    return f"source {source.name}: cannot read {where} as {source.format}: {without_secrets(first_line(error))}"
 
 
 def _unreadable_file(source: Source, file: str) -> str:

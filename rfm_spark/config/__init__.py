@@ -9,7 +9,7 @@ from rfm_spark.config.json_schema import json_schema
 from rfm_spark.config.lint import LintReport, lint
 from rfm_spark.config.load import from_data, load
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.config.resolve import config_hash, defaults, resolved
+from rfm_spark.config.resolve import config_hash, defaults, from_resolved, resolved
 from rfm_spark.errors import ConfigError, Fault
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "config_warnings",
     "defaults",
     "from_data",
+    "from_resolved",
     "json_schema",
     "lint",
     "load",

@@ -13,7 +13,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
-from rfm_spark.config.words import listed, without_secrets
+from rfm_spark.config.words import without_secrets
 
 DIALECT = "spark"
 
@@ -200,8 +200,3 @@ def unknown_names(sql: str, known: set[str]) -> list[str]:
         return sorted(names(sql) - known - _BARE_CLOCK)
     except SqlFault:
         return []
-
-
-def described(known: set[str]) -> str:
-    """Known names for a message."""
-    return listed(sorted(known), 40)

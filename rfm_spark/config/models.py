@@ -178,19 +178,28 @@ class ReferencePeriod(Model):
 
     months: int | None = Field(default=None, ge=1, le=1200, description="default 12", examples=[12])
     all: bool = Field(default=False, description="since the first event")
-    sub_periods: int = Field(default=4, ge=1, le=24, examples=[1, 4])
+    sub_periods: int = Field(
+        default=4, ge=1, le=24, description="default 4, or what of 3, 2, 1 divides months", examples=[1, 4]
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _default_months(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("months") is None and value.get("all") is not True:
-            return {**value, "months": 12}
-        return value
+    def _filled(cls, value: Any) -> Any:
+        """Without `all`, months are 12; sub-periods that are not given are as many as divide the months, at most 4."""
+        if not isinstance(value, dict):
+            return value
+        months = value.get("months")
+        if months is None and value.get("all") is not True:
+            months = 12
+        periods = next((n for n in (4, 3, 2) if isinstance(months, int) and months % n == 0), 1 if months else 4)
+        return {"sub_periods": periods, **value, "months": months}
 
     @model_validator(mode="after")
     def _consistent(self) -> "ReferencePeriod":
         if self.all and self.months is not None:
-            raise ValueError("give months, or all: true, not both")
+            raise ValueError(
+                "give months, or all: true, not both; --set 'reference_period={all: true}' replaces the section"
+            )
         if self.months is not None and self.months % self.sub_periods:
             raise ValueError(f"{self.months} months do not divide into {self.sub_periods} sub_periods of whole months")
         return self

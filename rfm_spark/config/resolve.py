@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from rfm_spark.config.models import ProjectConfig, Segmentation, Source
 from rfm_spark.config.words import MASK, is_secret, without_secrets
+from rfm_spark.errors import ConfigError
 
 
 def resolved(config: ProjectConfig) -> dict[str, Any]:
@@ -18,7 +19,20 @@ def resolved(config: ProjectConfig) -> dict[str, Any]:
         _mask(source)
     if "path" in plain["lake"]:
         plain["lake"]["path"] = without_secrets(plain["lake"]["path"])
+    for segmentation in plain["segmentations"]:  # the scores are joined in this order, and keys of JSON have none
+        segmentation.setdefault("criteria", list(config.criteria))
     return plain
+
+
+def from_resolved(text: str) -> ProjectConfig:
+    """The project that `runs.config` keeps, as JSON; its secrets are gone. Raises: ConfigError."""
+    try:
+        return ProjectConfig.model_validate_json(text)
+    except ValidationError:
+        raise ConfigError(
+            "the project file that the run keeps is of another version of rfm_spark, expected one of this version: "
+            "publish the snapshot again"
+        ) from None
 
 
 def _mask(source: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 MASK = "(removed)"
 _SECRET = re.compile(r"pass|pwd|token|secret|credential|signature|key$|(^|[^a-z])key", re.IGNORECASE)
-_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# user:password@, where a secret may hold a slash and a port is followed by one; a container@account is no secret
+_IN_URL = re.compile(r"(?<=://)[^/:@\s]*:(?!\d+/)[^@\s]+(?=@)")
 _IN_QUERY = re.compile(r"(?<=[?&;])([^=?&;\s]*(?:pass|pwd|token|secret|key|sig)[^=?&;\s]*)=[^&;\s]+", re.IGNORECASE)
 
 

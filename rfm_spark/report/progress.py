@@ -26,4 +26,4 @@ class Progress:
             yield stage
         seconds = time.monotonic() - started
         rows = f"{stage.rows:>12,} rows" if stage.rows is not None else " " * 17
-        self._console.print(f"{name:<12}{rows} {seconds:>7.1f} s", highlight=False)
+        self._console.print(f"{name:<12}{rows} {seconds:>7.1f} s")

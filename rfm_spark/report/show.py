@@ -1,6 +1,8 @@
 """`show`: what a published table says, for people."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -8,92 +10,79 @@ from rich.console import Console
 
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.words import did_you_mean
-from rfm_spark.errors import ConfigError, InputError
+from rfm_spark.errors import ConfigError
 from rfm_spark.report import tables
+from rfm_spark.report.snapshot import Read, config_of, of_snapshot
 from rfm_spark.schemas import TABLES
 
-SHOWN = ("segments", *TABLES)
+_SPECS = {"current_segments": TABLES["customer_segments"], **TABLES}
+SHOWN = ("segments", *_SPECS)
 
 
-def show(console: Console, config: ProjectConfig, table: str, frame: DataFrame, as_of: date) -> None:
+def show(console: Console, read: Read, table: str, as_of: date) -> None:
     """Print a table: the segments of a snapshot, the quarantine by reason, the cut-points, the runs.
 
     Tables of customers are described, not listed: a person's rows are for `explain`.
+
+    Raises: InputError where the table or the snapshot is not published.
     """
     if table in ("segments", "segment_profiles"):
-        _segments(console, config, frame, as_of)
+        _segments(console, read, as_of)
     elif table == "quarantine":
-        _quarantine(console, frame)
+        _quarantine(console, read(table))
     elif table == "cut_points":
-        names = [
-            "segmentation",
-            "criterion",
-            "group",
-            "position",
-            "value",
-            "method",
-            "customers",
-            "distinct_values",
-            "attainable_scores",
-        ]
-        rows = (
-            of_snapshot(frame, as_of).orderBy("segmentation", "criterion", "group", "position").select(*names).collect()
-        )
-        console.print(tables.plain(f"Cut-points of {as_of}", names, rows))
+        _cut_points(console, read(table), as_of)
     elif table == "runs":
         names = ["started_at", "run_id", "job", "as_of", "status", "message"]
-        rows = frame.orderBy(F.desc("started_at")).select(*names).limit(20).collect()
+        rows = read(table).orderBy(F.desc("started_at")).select(*names).limit(20).collect()
         console.print(tables.plain("Newest runs", names, rows))
     else:
+        frame = read(table)
         types = {field.name: field.dataType.simpleString() for field in frame.schema}
-        console.print(tables.described(TABLES[table], types))
+        console.print(tables.described(_SPECS[table], types))
         console.print(f"{frame.count():,} rows")
 
 
-def stored_table(name: str) -> str:
-    """The table behind a name that `show` takes. Raises: ConfigError."""
+def known_table(name: str) -> str:
+    """The name, if `show` knows it. Raises: ConfigError."""
     if name not in SHOWN:
         hint = did_you_mean(name, SHOWN) or f"; expected one of {', '.join(SHOWN)}"
         raise ConfigError(f"show: no table {name}{hint}")
-    return "segment_profiles" if name == "segments" else name
+    return name
 
 
-def of_snapshot(frame: DataFrame, as_of: date) -> DataFrame:
-    """The rows of one snapshot. Raises: InputError where there is none, with those that are published."""
-    rows = frame.filter(F.col("snapshot_date") == F.lit(as_of))
-    if rows.isEmpty():
-        days = [
-            str(row[0])
-            for row in frame.select("snapshot_date").distinct().orderBy(F.desc("snapshot_date")).limit(5).collect()
-        ]
-        raise InputError(f"no snapshot of {as_of}; published: {', '.join(days)}")
-    return rows
-
-
-def _segments(console: Console, config: ProjectConfig, frame: DataFrame, as_of: date) -> None:
-    rows = [row.asDict() for row in of_snapshot(frame, as_of).collect()]
+def print_segments(console: Console, config: ProjectConfig, profiles: Sequence[Mapping[str, Any]]) -> None:
+    """Print each segmentation with its segments in the config's order, and say which of them are empty."""
     for segmentation in config.segmentations:
-        order = {segment.name: i for i, segment in enumerate(segmentation.segments)}
-        mine = [row for row in rows if row["segmentation"] == segmentation.name and row["segment"] in order]
-        if mine:
-            print_segments(console, config, segmentation.name, sorted(mine, key=lambda row: order[row["segment"]]))
+        mine = {row["segment"]: row for row in profiles if row["segmentation"] == segmentation.name}
+        ordered = [mine[segment.name] for segment in segmentation.segments if segment.name in mine]
+        console.print(tables.segments(ordered, config, segmentation, wide=console.width >= tables.WIDE))
+        vacant = ", ".join(row["segment"] for row in ordered if not row["customers"])
+        if vacant:
+            console.print(f"Nobody is in: {vacant}. Ties can leave scores unattainable; see `show cut_points`.")
 
 
-def print_segments(console: Console, config: ProjectConfig, name: str, profiles: list[dict]) -> None:
-    """Print one segmentation, and say which of its segments are empty."""
-    console.print(tables.segments(profiles, config, name))
-    vacant = tables.empty_segments(profiles)
-    if vacant:
-        console.print(f"Nobody is in: {', '.join(vacant)}. Ties can leave scores unattainable; see `show cut_points`.")
+def _segments(console: Console, read: Read, as_of: date) -> None:
+    config = config_of(read("runs"), as_of)
+    profiles = of_snapshot(read("segment_profiles"), as_of).collect()
+    print_segments(console, config, [row.asDict() for row in profiles])
 
 
-def _quarantine(console: Console, frame: DataFrame) -> None:
+def _cut_points(console: Console, cuts: DataFrame, as_of: date) -> None:
+    key = ["segmentation", "criterion", "group", "position"]
+    names = [*key, "value", "method", "customers", "distinct_values", "attainable_scores"]
+    rows = of_snapshot(cuts, as_of).orderBy(*key).select(*names).collect()
+    console.print(tables.plain(f"Cut-points of {as_of}", names, rows))
+
+
+def _quarantine(console: Console, quarantine: DataFrame) -> None:
     by_reason = (
-        frame.select("source", F.explode("reasons").alias("reason"), "record")
+        quarantine.select("source", F.explode("reasons").alias("reason"), "record")
         .groupBy("source", "reason")
         .agg(F.count(F.lit(1)).alias("rows"), F.min("record").alias("example"))
         .orderBy("source", F.desc("rows"), "reason")
         .collect()
     )
     rows = [(row["source"], row["reason"], row["rows"], tables.masked(row["example"])) for row in by_reason]
-    console.print(tables.reasons(rows))
+    title = "Quarantine: a row counts under each of its reasons"
+    console.print(tables.plain(title, ("source", "reason", "rows", "example, masked"), rows))

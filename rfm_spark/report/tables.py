@@ -1,4 +1,4 @@
-"""Tables for people: segments, quarantine, cut-points, runs."""
+"""Tables for people: segments, rows by source, moves between segments, and any other rows."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,20 +8,28 @@ from typing import Any
 
 from rich.table import Table
 
-from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.schemas import TableSpec
 
+WIDE = 130  # columns of a terminal in which a table of segments has room for blanks beside its lines
 
-def segments(profiles: Sequence[Mapping[str, Any]], config: ProjectConfig, name: str) -> Table:
-    """One segmentation as a marketer reads it: customers, money, what is typical, what to do."""
-    segmentation = next(s for s in config.segmentations if s.name == name)
-    table = Table(title=f"{name}: {segmentation.question}", title_justify="left")
-    table.add_column("segment")
+
+def segments(
+    profiles: Sequence[Mapping[str, Any]], config: ProjectConfig, segmentation: Segmentation, *, wide: bool = True
+) -> Table:
+    """One row a segment, as a marketer reads it: customers, money, what is typical, what to do.
+
+    Reads: rows of `segment_profiles`, in the order to print. `wide`: blanks beside the lines; without them the table
+        fits a terminal of 100 columns. Names and numbers are never cut; decision and channel wrap.
+    """
+    table = Table(title=f"{segmentation.name}: {segmentation.question}", title_justify="left", padding=(0, int(wide)))
+    table.add_column("segment", no_wrap=True)
     metrics = [criterion.metric or name for name, criterion in config.criteria_of(segmentation).items()]
-    for header in ("customers", "share", config.currency, "share", *(f"median {metric}" for metric in metrics)):
-        table.add_column(header, justify="right")
+    medians = ["\n".join(("median", *metric.split("_"))) for metric in metrics]
+    for header in ("customers", "share", config.currency, f"share\nof {config.currency}", *medians):
+        table.add_column(header, justify="right", no_wrap=True)
     for header in ("decision", "channel"):
-        table.add_column(header)
+        table.add_column(header, overflow="fold")
     for row in profiles:
         action = json.loads(row["action"] or "{}")
         table.add_row(
@@ -30,40 +38,19 @@ def segments(profiles: Sequence[Mapping[str, Any]], config: ProjectConfig, name:
             f"{row['share']:.1%}",
             f"{row['monetary']:,.2f}",
             _percent(row["monetary_share"]),
-            *(_number(row.get(f"median_{metric}")) for metric in metrics),
+            *(_median(row.get(f"median_{metric}")) for metric in metrics),
             action.get("decision", ""),
             action.get("channel", ""),
         )
     return table
 
 
-def empty_segments(profiles: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of segments that nobody is in."""
-    return [row["segment"] for row in profiles if not row["customers"]]
-
-
 def sources(counts: Mapping[str, int], names: Iterable[str]) -> Table:
-    """What became of every row read."""
-    table = Table(title="Rows read = accepted + quarantined + exact duplicates", title_justify="left")
-    table.add_column("source")
-    for header in ("read", "accepted", "quarantined", "exact duplicates"):
-        table.add_column(header, justify="right")
-    for name in names:
-        keys = ("rows_read", "accepted", "quarantined", "exact_duplicates")
-        table.add_row(name, *(f"{counts.get(f'{name}.{key}', 0):,}" for key in keys))
-    return table
-
-
-def reasons(rows: Sequence[tuple[str, str, int, str]]) -> Table:
-    """Quarantined rows by source and reason, with a masked example."""
-    table = Table(title="Quarantine: a row counts under each of its reasons", title_justify="left")
-    table.add_column("source")
-    table.add_column("reason")
-    table.add_column("rows", justify="right")
-    table.add_column("example, masked", overflow="fold")
-    for source, reason, n, example in rows:
-        table.add_row(source, reason, f"{n:,}", example)
-    return table
+    """One row a source: what became of every row read. Reads: `counts` as in `runs`."""
+    outcomes = ("rows_read", "accepted", "quarantined", "exact_duplicates")
+    rows = [(name, *(counts.get(f"{name}.{outcome}", 0) for outcome in outcomes)) for name in names]
+    headers = ("source", "read", "accepted", "quarantined", "exact duplicates")
+    return plain("Rows read = accepted + quarantined + exact duplicates", headers, rows)
 
 
 def masked(record: str) -> str:
@@ -73,7 +60,7 @@ def masked(record: str) -> str:
 
 
 def moves(since: date, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Who would change segment: one line a segmentation and pair of segments, the largest first."""
+    """One row a segmentation and pair of segments: who would change, the largest first."""
     headers = ("segmentation", "from", "to", "customers")
     ordered = sorted(rows, key=lambda row: (row["segmentation"], -row["customers"], row["from"], row["to"]))
     moved = [[row[name] for name in headers] for row in ordered if row["from"] != row["to"]]
@@ -81,24 +68,29 @@ def moves(since: date, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def plain(title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Any rows as they are; numbers to the right."""
-    table = Table(title=title, title_justify="left")
-    shown = [[_cell(value) for value in row] for row in rows]
-    for header in headers:
-        table.add_column(header, overflow="fold")
+    """Any rows as they are; columns of numbers alone to the right."""
+    table, shown = Table(title=title, title_justify="left"), list(rows)
+    for i, header in enumerate(headers):
+        numeric = all(_is_number(row[i]) for row in shown)
+        table.add_column(header, overflow="fold", justify="right" if numeric else "left")
     for row in shown:
-        table.add_row(*row)
+        table.add_row(*(_cell(value) for value in row))
     return table
 
 
 def described(spec: TableSpec, columns: Mapping[str, str]) -> Table:
-    """A table's columns with type, unit and meaning."""
+    """One row a column of a table: its type, unit and meaning."""
     known = {column.name: column for column in spec.columns}
     rows = [
         (name, type_, known[name].unit if name in known else "", known[name].meaning if name in known else "configured")
         for name, type_ in columns.items()
     ]
     return plain(f"{spec.name}: {spec.grain}", ("column", "type", "unit", "meaning"), rows)
+
+
+def number(value: float) -> str:
+    """A number as people write it, without what a sum of binary fractions leaves at its end."""
+    return f"{value:,.10g}"
 
 
 def _mask(value: Any) -> Any:
@@ -115,13 +107,12 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def number(value: float) -> str:
-    """A number as people write it, without what a sum of binary fractions leaves at its end."""
-    return f"{value:,.10g}"
-
-
-def _number(value: float | None) -> str:
+def _median(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _cell(value: Any) -> str:
@@ -129,4 +120,4 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return number(value)
-    return f"{value:,}" if isinstance(value, int | Decimal) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if _is_number(value) else str(value)

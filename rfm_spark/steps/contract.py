@@ -2,17 +2,17 @@
 
 from functools import reduce
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Rule, Source
 from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.schemas import MONEY
+from rfm_spark.sql import ISO_DAY, quoted, type_of
 
-MONEY = "decimal(18,2)"
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_ISO = r"^\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?$"
 _ZONED_TEXT = r"\d[T ]\d[\d:.]*\s*[A-Za-z+\[-]"  # something stands after the time: an offset or a zone
 _SPACE = " \t\r\n\u00a0"
 _ZONED_PATTERN = "XxZzVO"
@@ -135,16 +135,12 @@ def _parsed(mapped: DataFrame, source: Source, config: ProjectConfig, extras: li
     }
     taken = {name.lower() for name in canonical} | {"amount"}
     return mapped.select(
-        *(F.col(_quoted(name)) for name in mapped.columns if name.lower() not in taken), *_aliased(canonical)
+        *(F.col(quoted(name)) for name in mapped.columns if name.lower() not in taken), *_aliased(canonical)
     )
 
 
 def _aliased(columns: dict[str, Column]) -> list[Column]:
     return [column.alias(name) for name, column in columns.items()]
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
 
 
 def _trimmed(column: Column) -> Column:
@@ -222,7 +218,7 @@ def _local_time(frame: DataFrame, name: str, source: Source) -> Column:
     text = _trimmed(column)
     if source.timestamp_formats:
         return F.coalesce(*(F.try_to_timestamp(text, F.lit(pattern)) for pattern in source.timestamp_formats))
-    return F.when(text.rlike(_ISO), F.try_to_timestamp(text))
+    return F.when(text.rlike(ISO_DAY), F.try_to_timestamp(text))
 
 
 def _unquoted(pattern: str) -> str:
@@ -258,7 +254,7 @@ def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | 
 def _all_reasons(parsed: DataFrame, reasons: dict[str, Column]) -> Column:
     """The names of all reasons that hold, sorted."""
     faults = {
-        name.removeprefix("_fault:"): F.col(_quoted(name)) for name in parsed.columns if name.startswith("_fault:")
+        name.removeprefix("_fault:"): F.col(quoted(name)) for name in parsed.columns if name.startswith("_fault:")
     }
     held = [F.when(condition, F.lit(name)) for name, condition in sorted((faults | reasons).items())]
     text = F.concat_ws(_SEPARATOR, *held)
@@ -326,7 +322,7 @@ def _shape_reasons(parsed: DataFrame, source: Source) -> dict[str, Column]:
         return {}
     raw = parsed.schema["_raw"].dataType
     assert isinstance(raw, T.StructType)
-    texts = [F.col(f"_raw.{_quoted(field.name)}") for field in raw if isinstance(field.dataType, T.StringType)]
+    texts = [F.col(f"_raw.{quoted(field.name)}") for field in raw if isinstance(field.dataType, T.StringType)]
     corrupt = "_corrupt_record" in raw.fieldNames()
     return {
         "malformed_row": F.col("_raw._corrupt_record").isNotNull() if corrupt else F.lit(False),
@@ -347,11 +343,10 @@ def _rule_reasons(parsed: DataFrame, config: ProjectConfig, source: Source) -> d
 def _rule_faults(parsed: DataFrame, i: int, rule: Rule, source: Source) -> list[Fault]:
     path = f"contract.rules[{i}].sql"
     try:
-        found = parsed.select("_file", F.expr(rule.sql)).schema[1].dataType
-    except AnalysisException as error:
-        told = str(error).strip().splitlines()[0].split(" SQLSTATE:")[0]
+        found = type_of(parsed, rule.sql)
+    except SqlFault as fault:
         hint = "; where the rule is not for this source, name its sources" if rule.sources is None else ""
-        return [Fault(path, f"rule {rule.name} does not fit source {source.name}: {told}{hint}")]
+        return [Fault(path, f"rule {rule.name} does not fit source {source.name}: {fault}{hint}")]
     if isinstance(found, T.BooleanType | T.NullType):
         return []
     return [Fault(path, f"rule {rule.name} gives {found.simpleString()}, expected a condition that is true or false")]

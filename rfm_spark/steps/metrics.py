@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import Criterion
 from rfm_spark.errors import ConfigError, Fault
-
-MONEY = "decimal(18,2)"
+from rfm_spark.schemas import MONEY
+from rfm_spark.sql import type_of
 
 
 def metrics(activity: DataFrame, profiles: DataFrame | None, boundaries: list[date]) -> DataFrame:
@@ -49,21 +49,21 @@ def with_criteria(frame: DataFrame, criteria: Mapping[str, Criterion]) -> DataFr
     columns = {}
     for name, criterion in criteria.items():
         if criterion.sql is not None:
-            value = _number(frame, F.expr(criterion.sql), f"criteria.{name}.sql").cast("double")
+            value = _number(frame, criterion.sql, f"criteria.{name}.sql").cast("double")
             columns[name] = F.when(~F.isnan(value), F.when(value == 0, F.lit(0.0)).otherwise(value))
     return frame.withColumns(columns) if columns else frame
 
 
-def _number(frame: DataFrame, column: Column, path: str) -> Column:
+def _number(frame: DataFrame, sql: str, path: str) -> Column:
     try:
-        data_type = frame.select(column).schema[0].dataType
-    except AnalysisException as error:
-        raise ConfigError([Fault(path, str(error).splitlines()[0].split(" SQLSTATE")[0])]) from None
+        data_type = type_of(frame, sql)
+    except SqlFault as fault:
+        raise ConfigError([Fault(path, str(fault))]) from None
     if not isinstance(data_type, T.NumericType | T.BooleanType):
         raise ConfigError(
             [Fault(path, f"found a {data_type.simpleString()}, expected a number; cast it or map it with case")]
         )
-    return column.cast("int") if isinstance(data_type, T.BooleanType) else column
+    return F.expr(sql).cast("int") if isinstance(data_type, T.BooleanType) else F.expr(sql)
 
 
 def _aggregates(boundaries: list[date]) -> list[Column]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import Segment, Segmentation
 from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.sql import type_of
 
 
 def assign(scored: DataFrame, segmentation: Segmentation) -> DataFrame:
@@ -79,6 +80,6 @@ def _resolve(scored: DataFrame, segment: Segment, path: str) -> None:
     if segment.when is None:
         return
     try:
-        scored.select(F.expr(segment.when).cast("boolean")).schema  # noqa: B018 - resolves the expression
-    except AnalysisException as error:
-        raise ConfigError([Fault(path, str(error).splitlines()[0].split(" SQLSTATE")[0])]) from None
+        type_of(scored, f"cast({segment.when} as boolean)")
+    except SqlFault as fault:
+        raise ConfigError([Fault(path, str(fault))]) from None

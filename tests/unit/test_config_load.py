@@ -141,6 +141,27 @@ def test_an_override_that_leads_nowhere(path, override, words):
         assert word in message
 
 
+@pytest.mark.parametrize(
+    ("given", "periods"),
+    [
+        ({}, (12, 4)),
+        ({"months": 24}, (24, 4)),
+        ({"months": 6}, (6, 3)),
+        ({"months": 10}, (10, 2)),
+        ({"months": 1}, (1, 1)),
+        ({"months": 18, "sub_periods": 6}, (18, 6)),
+        ({"all": True}, (None, 4)),
+    ],
+)
+def test_months_are_enough_of_a_reference_period(given, periods):
+    """Sub-periods that are not given are as many as divide the months, at most four."""
+    data = project()
+    del data["criteria"]  # one of them is of four sub-periods
+    put(data, "reference_period", given)
+    period = from_data(data).reference_period
+    assert (period.months, period.sub_periods) == periods
+
+
 # --- paths ---
 
 

@@ -1,0 +1,104 @@
+"""What `sources` says and asks for without reading a row: places without secrets, literal files, encodings."""
+
+from types import SimpleNamespace
+
+import pytest
+from config_examples import project, put
+
+from rfm_spark import session, sources
+from rfm_spark.config import config_hash, defaults, from_data
+from rfm_spark.config.words import without_secrets
+from rfm_spark.errors import EnvironmentFault
+
+PLACES = [
+    ("s3a://KEY:SECRET@bucket/in/*.csv", "s3a://(removed)@bucket/in/*.csv"),
+    ("s3a://KEY:SEC/RET+x@bucket/in", "s3a://(removed)@bucket/in"),
+    ("wasbs://c@a.blob.core.windows.net/x?sv=1&sig=abc%3D", "wasbs://c@a.blob.core.windows.net/x?sv=1&sig=(removed)"),
+    ("abfss://raw@account.dfs.core.windows.net/in", "abfss://raw@account.dfs.core.windows.net/in"),
+    ("hdfs://name:8020/in/a@b.csv", "hdfs://name:8020/in/a@b.csv"),
+    (
+        "jdbc:postgresql://ann:pw@host:5432/db?password=pw",
+        "jdbc:postgresql://(removed)@host:5432/db?password=(removed)",
+    ),
+    ("/data/in/me@home.csv", "/data/in/me@home.csv"),
+]
+
+
+@pytest.mark.parametrize(("path", "shown"), PLACES)
+def test_only_secrets_are_masked(path, shown):
+    assert without_secrets(path) == shown
+
+
+def at(path: str):
+    data = project()
+    put(data, "sources.0.path", path)
+    return from_data(data)
+
+
+def test_a_message_and_the_run_record_name_the_place_without_its_secret():
+    source = at(PLACES[0][0]).sources[0]
+    assert sources.place(source) == PLACES[0][1]
+    for error in ("[PATH_NOT_FOUND] Path does not exist", "s3a://KEY:SECRET@bucket is down", "UNABLE_TO_INFER_SCHEMA"):
+        told = sources._explain_unreadable(source, ValueError(error))
+        assert "bucket" in told
+        assert "SECRET" not in told
+
+
+def test_two_containers_are_two_projects():
+    one, other = (at(f"abfss://{container}@account.dfs.core.windows.net/in") for container in ("raw", "test"))
+    assert config_hash(one) != config_hash(other)
+    assert "abfss://raw@account" in defaults(one)
+
+
+@pytest.mark.parametrize(
+    ("address", "literal"),
+    [
+        ("file:///in/my%20file.csv", "file:///in/my file.csv"),
+        ("file:///in/100%25.csv", "file:///in/100%.csv"),
+        ("file:///in/a%5B1%5D%7Bx%7D.csv", r"file:///in/a\[1\]\{x\}.csv"),
+        ("file:///in/what%3F*.csv", r"file:///in/what\?\*.csv"),
+    ],
+)
+def test_a_listed_file_is_read_as_that_file(address, literal):
+    assert sources._literal(address) == literal
+
+
+@pytest.mark.parametrize(
+    ("encoding", "lets", "fails"),
+    [
+        ("UTF-8", "false", False),
+        ("ISO-8859-1", "false", False),
+        ("windows-1252", "true", False),
+        ("windows-1252", "false", True),
+    ],
+)
+def test_an_encoding_asks_for_javas_charsets_only_where_it_needs_them(encoding, lets, fails):
+    spark = SimpleNamespace(conf=SimpleNamespace(get=lambda key, default: lets))
+    source = at("in.csv").sources[0]
+    if not fails:
+        sources._require_encoding(spark, source, {"encoding": encoding})
+        return
+    with pytest.raises(EnvironmentFault, match=r"options\.encoding is windows-1252.*deliver UTF-8"):
+        sources._require_encoding(spark, source, {"encoding": encoding})
+
+
+class Hosted:
+    """The settings of a platform that lets only those be set that the meaning of SQL depends on."""
+
+    def __init__(self):
+        self.values = dict.fromkeys(session.SEMANTICS, "other")
+
+    def get(self, key, default=None):
+        return self.values.get(key, default)
+
+    def set(self, key, value):
+        if key not in session.SEMANTICS:
+            raise ValueError(f"{key} cannot be set")
+        self.values[key] = value
+
+
+def test_a_platform_that_does_not_let_javas_charsets_be_set_runs_the_jobs():
+    spark = SimpleNamespace(conf=Hosted())
+    with session.settings(spark):
+        assert spark.conf.values == session.SEMANTICS
+    assert set(spark.conf.values.values()) == {"other"}
