@@ -33,7 +33,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     """
     with run.stage("sources") as stage:
         mapped = {source.name: sources.read(run.spark, source) for source in run.config.sources}
-        run.inputs.update({source.name: str(source.path or source.table) for source in run.config.sources})
+        run.inputs.update({source.name: sources.place(source) for source in run.config.sources})
         profiles = {
             s.name: run.keep(contract.judge_profiles(mapped[s.name], s, run.config)) for s in _of_kind(run, "profile")
         }

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from rfm_spark import __version__, schemas, session, sources
 from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.lake import Lake, cause
 from rfm_spark.local import local_frame
@@ -23,7 +24,6 @@ class Stage:
     """A stage that is under way; `rows` is what it tells when it ends."""
 
     rows: int | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
         status,
         exit_code,
         message,
-        json.dumps(configs.resolved(run.config), ensure_ascii=False, sort_keys=True),
+        json.dumps(configs.resolved(run.config), ensure_ascii=False),  # in its order, which scores are joined in
         configs.config_hash(run.config),
         __version__,
         f"spark {run.spark.version}, python {platform.python_version()}",
@@ -123,6 +123,6 @@ def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
 
 def _write_failure(run: Run, fault: RfmSparkError) -> None:
     try:
-        _write(run, fault.status, fault.exit_code, str(fault)[:2000])
+        _write(run, fault.status, fault.exit_code, without_secrets(str(fault))[:2000])
     except Exception:
         return
