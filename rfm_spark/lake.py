@@ -361,11 +361,11 @@ class Lake:
                 self.spark.conf.set(key, value)
             yield
         finally:
-            for key, value in before.items():
-                if value is None:
+            for key, was in before.items():
+                if was is None:
                     self.spark.conf.unset(key)
                 else:
-                    self.spark.conf.set(key, value)
+                    self.spark.conf.set(key, was)
 
 
 @contextmanager

@@ -262,7 +262,7 @@ def _encoding(options: dict[str, str]) -> str:
 def _require_encoding(spark: SparkSession, source: Source, options: dict[str, str]) -> None:
     """Spark reads a few encodings by itself, and Java's others only where the session lets it."""
     encoding = _encoding(options)
-    if encoding.lower() not in _SPARKS_ENCODINGS and spark.conf.get(JAVA_CHARSETS, "false").lower() != "true":
+    if encoding.lower() not in _SPARKS_ENCODINGS and str(spark.conf.get(JAVA_CHARSETS, "false")).lower() != "true":
         raise EnvironmentFault(
             f"source {source.name}: options.encoding is {encoding}, which Spark reads only where {JAVA_CHARSETS} is "
             "true, and this platform does not let a job set that: set it where the session is configured, or deliver "

@@ -158,7 +158,7 @@ class _Builder:
                 self._fault(part, path, "`<<` expects an alias of a section")
         return merged
 
-    def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
+    def _scalar(self, node: yaml.Node, path: str) -> Any:
         try:
             return self.loader.construct_object(node)
         except ValueError:

@@ -51,7 +51,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         all_events, stage.rows = _write_events(run, settlement)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
-        others = list((profiles | settlement.rates).values())
+        others = [*profiles.values(), *settlement.rates.values()]
         quarantine.write(run, settlement.identified, settlement.settled, others)
     with run.stage("customers"):
         all_profiles = _write_customers(run, profiles)

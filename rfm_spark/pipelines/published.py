@@ -74,13 +74,13 @@ def published(lake: Lake) -> Published:
     snapshots: dict[date, dict[str, int]] = {}
     for row in sorted((row for row in rows if row["job"] in _SNAPSHOT_JOBS), key=lambda row: row["as_of"]):
         snapshots[row["as_of"]] = greatest(snapshots.get(row["as_of"], {}), row["table_versions"])
-    versions = reduce(greatest, (row["table_versions"] for row in rows), {})
+    versions: dict[str, int] = reduce(greatest, (row["table_versions"] for row in rows), {})
     return Published(lake, frozenset(row["run_id"] for row in rows), versions, snapshots)
 
 
 def greatest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     """The greater version of each table."""
-    return {table: max(one.get(table, -1), other.get(table, -1)) for table in one | other}
+    return {table: max(one.get(table, -1), other.get(table, -1)) for table in one.keys() | other.keys()}
 
 
 def define_current_segments(lake: Lake) -> None:
