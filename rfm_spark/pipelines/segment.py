@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
@@ -14,12 +14,14 @@ from rfm_spark.cuts import CriterionCut, FittedCuts
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
+from rfm_spark.order_statistics import ALL
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
 from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
 
+Plans = dict[str, list[CriterionCut]]  # by segmentation
 _PROFILE_ERROR = 0.001  # of the brackets that locate medians, which are exact
 
 
@@ -31,13 +33,14 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     """
     config, snapshot = run.config, {"snapshot_date": run.as_of}
     resolve(run, [data.profiles] if data.profiles is not None else [])
+    planned = _planned(config, cut_points_from)
+    frozen = _frozen(run, planned)
     with run.stage("metrics") as stage:
         written = _measure(run, data)
         measured = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
     with run.stage("cut points") as stage:
-        planned = {s.name: cut_points.plan(s, config.criteria_of(s), cut_points_from) for s in config.segmentations}
-        cuts = {s.name: _fit(run, measured, s, planned[s.name]) for s in config.segmentations}
+        cuts = {s.name: _fit(run, measured, s, planned[s.name], frozen) for s in config.segmentations}
         rows = [row for fitted in cuts.values() for row in cut_points.rows(fitted, run.as_of)]
         stage.rows = len(rows)
         run.lake.replace(schemas.CUT_POINTS, _frame(run, schemas.CUT_POINTS, rows), snapshot)
@@ -67,7 +70,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
 
 
 def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
-    """Resolve criteria and rules on no rows, before anything is written. Raises: ConfigError."""
+    """Resolve criteria, rules and frozen cut-points, before a row is read or written. Raises: ConfigError."""
     config, spec = run.config, schemas.customer_metrics(run.config.reference_period.sub_periods)
     types = {field.name: field.dataType.simpleString() for frame in profiles for field in frame.schema}
     attributes = [Column(name, types[name], "") for name in used_attributes(config) if name in types]
@@ -75,6 +78,7 @@ def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
     for segmentation in config.segmentations:
         scored = {name: F.lit(1) for name in config.criteria_of(segmentation)}
         segments.assign(frame.withColumns(scored), segmentation)
+    _frozen(run, _planned(config, None))
 
 
 def used_attributes(config: ProjectConfig) -> list[str]:
@@ -86,13 +90,14 @@ def used_attributes(config: ProjectConfig) -> list[str]:
     used |= {c.metric for c in config.criteria.values() if c.metric}
     for segmentation in config.segmentations:
         scoring = segmentation.scoring
-        used |= {scoring.group_by, *(own.group_by for own in scoring.criteria.values())} - {None}
+        grouped = (scoring.group_by, *(own.group_by for own in scoring.criteria.values()))
+        used |= {name for name in grouped if name}
     return [name for name in known if name in used]
 
 
 def _measure(run: Run, data: Ingested) -> Written:
     config = run.config
-    first = data.events.agg(F.min("event_date")).head()[0] if config.reference_period.all else None
+    first = data.events.agg(F.min("event_date")).collect()[0][0] if config.reference_period.all else None
     boundaries = periods.boundaries(config.reference_period, run.as_of, first)
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
@@ -106,7 +111,17 @@ def _measure(run: Run, data: Ingested) -> Written:
     return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
 
 
-def _fit(run: Run, measured: DataFrame, segmentation: Segmentation, plans: Sequence[CriterionCut]) -> list[FittedCuts]:
+def _planned(config: ProjectConfig, cut_points_from: date | None) -> Plans:
+    return {s.name: cut_points.plan(s, config.criteria_of(s), cut_points_from) for s in config.segmentations}
+
+
+def _fit(
+    run: Run,
+    measured: DataFrame,
+    segmentation: Segmentation,
+    plans: Sequence[CriterionCut],
+    frozen: Sequence[FittedCuts],
+) -> list[FittedCuts]:
     population = _fit_population(measured, run.config, segmentation)
     groups = dict.fromkeys(one.group_by for one in plans if one.group_by)
     doubles = {one.metric: scores.cleaned(F.col(f"`{one.metric}`")) for one in plans}
@@ -114,7 +129,7 @@ def _fit(run: Run, measured: DataFrame, segmentation: Segmentation, plans: Seque
         *(f"`{g}`" for g in groups if g not in doubles), *(c.alias(n) for n, c in doubles.items())
     )
     fitted = cut_points.fit(frame, [one for one in plans if one.method != "frozen"])
-    fitted += _frozen(run, [one for one in plans if one.method == "frozen"])
+    fitted += [one for one in frozen if one.cut.segmentation == segmentation.name]
     order = [one.criterion for one in plans]
     fitted.sort(key=lambda one: order.index(one.cut.criterion))
     return cut_points.with_attainable(scores.score_all(frame, cut_points.by_criterion(plans, fitted)), fitted)
@@ -130,26 +145,34 @@ def _fit_population(measured: DataFrame, config: ProjectConfig, segmentation: Se
     )
 
 
-def _frozen(run: Run, plans: list[CriterionCut]) -> list[FittedCuts]:
-    """Cut-points of an earlier snapshot, as the newest complete run left them."""
+def _frozen(run: Run, planned: Plans) -> list[FittedCuts]:
+    """Cut-points of earlier snapshots, as their complete runs left them. Raises: ConfigError with all that are not."""
+    plans = [one for plans in planned.values() for one in plans if one.method == "frozen"]
     if not plans:
         return []
     earlier = published(run.lake)
     fitted, faults = [], []
     for plan in plans:
-        where = f"segmentations.{plan.segmentation}.scoring.snapshot"
         table = earlier.read("cut_points", plan.snapshot) if plan.snapshot else None
         wanted = (F.col("segmentation") == plan.segmentation) & (F.col("criterion") == plan.criterion)
         rows = table.filter(wanted).collect() if table is not None else []
-        if not rows:
-            there = ", ".join(str(day) for day in list(earlier.snapshots)[-5:]) or "none"
-            faults.append(
-                Fault(where, f"no cut-points of {plan.criterion} at {plan.snapshot}; published snapshots: {there}")
-            )
+        fault = _unfit(plan, rows, list(earlier.snapshots))
+        if fault:
+            faults.append(Fault(f"segmentations.{plan.segmentation}.scoring", fault))
         fitted += cut_points.from_rows(plan, rows)
     if faults:
         raise ConfigError(faults, "frozen cut-points")
     return fitted
+
+
+def _unfit(plan: CriterionCut, rows: Sequence[Row], snapshots: Sequence[date]) -> str | None:
+    """Why stored cut-points cannot be used."""
+    if not rows:
+        there = ", ".join(map(str, snapshots[-5:])) or "none"
+        return f"no cut-points of {plan.criterion} at {plan.snapshot}; published snapshots: {there}"
+    if plan.group_by is None and {row["group"] for row in rows} != {ALL}:
+        return f"found cut-points of {plan.criterion} at {plan.snapshot} for each group, expected group_by: the same"
+    return None
 
 
 def _assign(

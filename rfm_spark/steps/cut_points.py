@@ -47,9 +47,10 @@ def from_rows(plan: CriterionCut, stored: Sequence[Row]) -> list[FittedCuts]:
     by_group: dict[str, list[Row]] = {}
     for row in sorted(stored, key=lambda row: row["position"]):
         by_group.setdefault(row["group"], []).append(row)
+    group_by = None if set(by_group) == {ALL} else plan.group_by
     return [
         FittedCuts(
-            replace(plan, bins=len(rows) + 1, group_by=plan.group_by if group != ALL else None),
+            replace(plan, bins=len(rows) + 1, group_by=group_by),
             group,
             tuple(row["value"] for row in rows),
             rows[0]["customers"],

@@ -5,8 +5,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest import mock
 
-from rich.console import Console
-
 
 @dataclass(frozen=True)
 class Said:
@@ -42,13 +40,8 @@ def rfm_spark(spark, *arguments: object) -> Said:
         return spark
 
     out, log = io.StringIO(), io.StringIO()
-    consoles = {"out": Console(file=out, width=160), "log": Console(file=log, width=160)}
-    with (
-        mock.patch.object(session, "build", build),
-        mock.patch.multiple(cli, **consoles),
-        redirect_stdout(out),
-        redirect_stderr(log),
-    ):
+    cli.out.width = cli.log.width = 140  # as where the output is no terminal
+    with mock.patch.object(session, "build", build), redirect_stdout(out), redirect_stderr(log):
         try:
             cli.main([str(argument) for argument in arguments])
         except SystemExit as ended:

@@ -20,9 +20,9 @@ AS_OF = {
 
 @dataclass(frozen=True)
 class Done:
-    """One run: what it counted, its tables as frames, its project, and the names that README's block left."""
+    """One run: its project file, its project, its session, and the names that README's block left."""
 
-    run: Any
+    config: Path
     project: Any
     spark: Any
     left: dict[str, Any]
@@ -55,8 +55,10 @@ def python_block() -> str:
 def _run(spark, folder: Path, name: str) -> Done:
     from rfm_spark import Project
 
-    project = Project.load(folder / "conf" / f"{name}.yaml")
-    return Done(project.run(spark, as_of=AS_OF[name]), project, spark, {})
+    config = folder / "conf" / f"{name}.yaml"
+    project = Project.load(config)
+    project.run(spark, as_of=AS_OF[name])
+    return Done(config, project, spark, {})
 
 
 def _readme(spark, folder: Path) -> Done:
@@ -70,4 +72,4 @@ def _readme(spark, folder: Path) -> Done:
         exec(compile(python_block(), "README.md", "exec"), names)
     finally:
         os.chdir(before)
-    return Done(None, names["project"], spark, names)
+    return Done(folder / "conf" / "cdnow.yaml", names["project"], spark, names)

@@ -12,6 +12,7 @@ so the cut-points, of rank ceil(12·i/5) = 3, 5, 8, 10, are 24, 43, 156, 258; 1,
 Anna bought in 2023 only.
 """
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -79,12 +80,11 @@ def test_run_tells_rows_and_segments(shop):
 
 
 def test_run_logs_one_line_a_stage(shop):
-    lines = shop.ran.log.splitlines()[1:]
+    lines = [line for line in shop.ran.log.splitlines() if re.search(r" \d+\.\d s$", line)]
     assert [line.split("  ")[0].strip() for line in lines] == [
         *("sources", "contract", "events", "quarantine", "customers"),
         *("metrics", "cut points", "segments", "profiles"),
     ]
-    assert all(line.endswith(" s") for line in lines)
 
 
 def test_dry_run_publishes_nothing(shop):

@@ -1,14 +1,13 @@
 """Each project in conf/ as it is shipped: no row lost, one segment a customer and segmentation, empty segments told."""
 
 import csv
-import io
 import json
 from collections import Counter
 from datetime import date
 
 import pytest
 from e2e import shipped
-from rich.console import Console
+from e2e.commands import rfm_spark
 
 DATA = shipped.ROOT / "conf" / "data"
 # rows read, accepted, quarantined, exact duplicates
@@ -73,20 +72,10 @@ def test_every_customer_has_one_segment(done, name):
 
 @pytest.mark.parametrize("name", PROJECTS)
 def test_segments_that_nobody_is_in_are_told(done, name):
-    from rfm_spark.report import show
-
-    each, printed = done(name), io.StringIO()
-    as_of = shipped.AS_OF[name]
-    show.show(
-        Console(file=printed, width=160),
-        each.project.config,
-        "segments",
-        each.project.read(each.spark, "segment_profiles"),
-        as_of,
-    )
-    told = [
-        line.split("Nobody is in: ")[1].split(".")[0] for line in printed.getvalue().splitlines() if "Nobody" in line
-    ]
+    each = done(name)
+    said = rfm_spark(each.spark, "show", each.config, "--as-of", shipped.AS_OF[name])
+    assert said.code == 0
+    told = [line.split("Nobody is in: ")[1].split(".")[0] for line in said.lines if "Nobody" in line]
     empty = [
         [
             row["segment"]
