@@ -31,7 +31,7 @@ class TableSpec:
     """The declared schema of one table.
 
     `subject_key` is the column that leads to a person (None where a table holds no person), so that lineage and
-    erasure find every place a person is in.
+    erasure find every place a person is in. `configured` says which columns the config adds.
     """
 
     name: str
@@ -40,6 +40,7 @@ class TableSpec:
     key: tuple[str, ...]
     partitioned_by: tuple[str, ...] = ()
     subject_key: str | None = None
+    configured: str = ""
 
     def with_columns(self, *columns: Column) -> "TableSpec":
         """The same table with more columns, those already declared left as they are."""
@@ -84,6 +85,7 @@ EVENTS = TableSpec(
     ("source", "event_id"),
     ("event_month",),
     "customer_key",
+    configured="extra columns of the sources",
 )
 
 CUSTOMERS = TableSpec(
@@ -95,6 +97,7 @@ CUSTOMERS = TableSpec(
     ),
     ("customer_key",),
     subject_key="customer_key",
+    configured="the attributes",
 )
 
 QUARANTINE = TableSpec(
@@ -138,6 +141,7 @@ CUSTOMER_METRICS = TableSpec(
     ("snapshot_date", "customer_key"),
     ("snapshot_date",),
     "customer_key",
+    configured="orders_q1…, monetary_q1…, one a sub-period, criteria in SQL, attributes in use",
 )
 
 CUT_POINTS = TableSpec(
@@ -178,6 +182,7 @@ CUSTOMER_SEGMENTS = TableSpec(
     ("snapshot_date", "segmentation", "customer_key"),
     ("segmentation", "snapshot_date"),
     "customer_key",
+    configured="r_score, f_score, m_score, one a criterion",
 )
 
 SEGMENT_PROFILES = TableSpec(
@@ -195,6 +200,7 @@ SEGMENT_PROFILES = TableSpec(
     ),
     ("snapshot_date", "segmentation", "segment"),
     ("snapshot_date",),
+    configured="mean_… and median_… of each metric",
 )
 
 RUNS = TableSpec(

@@ -3,6 +3,7 @@
 import io
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from config_examples import ACTION, project, put
@@ -11,7 +12,7 @@ from rich.console import Console
 from rfm_spark import config as configs
 from rfm_spark.config import from_data
 from rfm_spark.errors import ConfigError
-from rfm_spark.report import tables
+from rfm_spark.report import reference, tables
 from rfm_spark.report.console import console
 from rfm_spark.report.explain import distance, scores
 from rfm_spark.report.show import known_table, print_segments
@@ -28,7 +29,9 @@ def printed(*renderables, width: int = 140) -> str:
 
 def cells(text: str) -> list[tuple[str, ...]]:
     return [
-        tuple(cell.strip() for cell in line.strip("│┃").split(line[0])) for line in text.splitlines() if line[0] in "│┃"
+        tuple(cell.strip() for cell in line.strip("│┃").split(line[0]))
+        for line in text.splitlines()
+        if line[:1] in ("│", "┃")
     ]
 
 
@@ -192,3 +195,37 @@ def test_every_table_can_be_shown():
     assert known_table("current_segments") == "current_segments"
     with pytest.raises(ConfigError, match=r"did you mean cut_points\?"):
         known_table("cutpoints")
+
+
+# --- README ----------------------------------------------------------------------------------------------------------
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def test_readmes_tables_are_the_declared_ones():
+    assert reference.updated(README) == README, "write it again: python -m rfm_spark.report.reference README.md"
+
+
+def test_readmes_segments_look_as_the_command_prints_them():
+    """The numbers are checked on the demo itself; here, how they are set."""
+    config = configs.load(Path(__file__).parents[2] / "conf" / "online_retail.yaml")
+    actions = {segment.name: segment.action for segment in config.segmentations[0].segments}
+    profiles = []
+    for name, customers, share, money, money_share, *medians, _, _ in filter(
+        lambda row: row[0] in actions, cells(README)
+    ):
+        numbers = [float(text.replace(",", "")) if text else None for text in medians]
+        profiles.append(
+            profile(
+                name,
+                actions[name],
+                customers=int(customers.replace(",", "")),
+                share=float(share.strip("%")) / 100,
+                monetary=Decimal(money.replace(",", "")),
+                monetary_share=float(money_share.strip("%")) / 100,
+                **dict(zip(("median_recency_days", "median_frequency", "median_monetary"), numbers, strict=True)),
+            )
+        )
+    assert len(profiles) == len(actions)
+    shown = printed(tables.segments(profiles, config, config.segmentations[0]))
+    assert "\n".join(line.rstrip() for line in shown.splitlines()) in README
