@@ -16,6 +16,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from e2e import faults
 from e2e.commands import rfm_spark
 
@@ -183,6 +184,19 @@ def test_explain_says_why(shop, spark):
     assert said.row("m") == ("monetary", "657.50", "22.5; 55; 96; 178.8", "5", "the best score")
     assert "Rules that did not hold: prospect, inactive, champions" in said.lines
     assert "Segment loyal, by the rule: r in (3, 4) and f >= 4" in said.lines
+
+
+def test_a_snapshot_is_judged_by_the_project_file_that_made_it(shop, spark):
+    """Since then a criterion was added, and a segment renamed."""
+    data = yaml.safe_load(shop.config.read_text(encoding="utf-8"))
+    data["criteria"] = dict.fromkeys(("d", "r", "f", "m"))
+    for segment in data["segmentations"][0]["segments"]:
+        segment["name"] = segment["name"].replace("loyal", "faithful")
+    today = shop.folder / "today.yaml"
+    today.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    for command in (["show"], ["explain", "--customer", "carla"]):
+        then, now = (rfm_spark(spark, *command, config, "--as-of", AS_OF) for config in (shop.config, today))
+        assert (now.code, now.out) == (0, then.out)
 
 
 def test_explain_the_distance_where_more_is_better(shop, spark):
