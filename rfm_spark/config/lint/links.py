@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlglot import exp
 
+from rfm_spark.config.lint.terms import Term, is_literal, literal_value, text_of
 from rfm_spark.config.models import Criterion
-from rfm_spark.config.terms import Term, is_literal, literal_value, text_of
 
 Env = Mapping[str, Any]
 Link = tuple[set[str], Callable[[Env], bool]]

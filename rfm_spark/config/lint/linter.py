@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from rfm_spark.config import expressions, known
-from rfm_spark.config.conditions import Conditions
-from rfm_spark.config.cube import Space, first_bits
 from rfm_spark.config.expressions import SqlFault
-from rfm_spark.config.links import ScoreLink, links
+from rfm_spark.config.lint.conditions import Conditions
+from rfm_spark.config.lint.cube import Space, first_bits
+from rfm_spark.config.lint.links import ScoreLink, links
 from rfm_spark.config.models import ProjectConfig, Segment, Segmentation
 from rfm_spark.config.words import found, listed
 from rfm_spark.errors import Fault

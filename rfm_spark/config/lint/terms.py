@@ -16,11 +16,11 @@ from typing import Any
 
 from sqlglot import exp
 
-from rfm_spark.config import evaluate
-from rfm_spark.config.cube import Axis
-from rfm_spark.config.evaluate import Unsupported
 from rfm_spark.config.expressions import DIALECT, name_of, unwrapped
 from rfm_spark.config.known import is_numeric
+from rfm_spark.config.lint import evaluate
+from rfm_spark.config.lint.cube import Axis
+from rfm_spark.config.lint.evaluate import Unsupported
 
 Number = int | Fraction
 # What a metric can never be below, or above.

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from rfm_spark.config import evaluate
-from rfm_spark.config.cube import Axis, Space, Truth, all_of, any_of
-from rfm_spark.config.evaluate import Unsupported
 from rfm_spark.config.expressions import name_of, unwrapped
-from rfm_spark.config.terms import Term, few, is_literal, literal_value, text_of
+from rfm_spark.config.lint import evaluate
+from rfm_spark.config.lint.cube import Axis, Space, Truth, all_of, any_of
+from rfm_spark.config.lint.evaluate import Unsupported
+from rfm_spark.config.lint.terms import Term, few, is_literal, literal_value, text_of
 from rfm_spark.schemas import Column
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
