@@ -29,6 +29,11 @@ def _silent(_: str) -> Iterator[Stage]:
 class Project:
     """One project file, and the jobs it describes.
 
+    Every job takes `as_of`, the first day not seen, and returns its `Run`: its id and what it counted. Every job
+    raises a subclass of `RfmSparkError`, by cause: ConfigError or InputError before anything is written, GateError
+    where the data failed the contract, ConflictError where another writer won, EnvironmentFault for the rest of the
+    world. A job that raises has published nothing, and `runs` says why.
+
     >>> project = Project.load("conf/cdnow.yaml")
     >>> project.run(spark, as_of=date(1998, 7, 1))
     >>> project.read(spark, "current_segments")
@@ -46,25 +51,32 @@ class Project:
         return cls(configs.load_ready(path, overrides, lake), stage)
 
     def ingest(self, spark: SparkSession, as_of: date) -> Run:
-        """Sources to events and quarantine."""
+        """Sources to events, customers and quarantine: every row read ends in one place, and is counted."""
         with self._run(spark, "ingest", as_of) as run:
             ingest(run)
         return run
 
     def replay(self, spark: SparkSession, as_of: date, reason: str | None = None) -> Run:
-        """Judge the quarantined again under today's contract, and free what passes."""
+        """Judge the quarantined again under today's contract, with `reason` only those, and free what passes."""
         with self._run(spark, "replay", as_of) as run:
             replay(run, reason)
         return run
 
     def segment(self, spark: SparkSession, as_of: date, cut_points_from: date | None = None) -> Run:
-        """Events to segments, one snapshot."""
+        """Events to segments, one snapshot; with `cut_points_from` scored by the cut-points of that snapshot.
+
+        Returns: the run; its `profiles` are the rows of `segment_profiles`.
+        """
         with self._run(spark, "segment", as_of) as run:
             segment(run, stored(run), cut_points_from)
         return run
 
     def run(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
-        """Ingest and segment as one run; a dry run does all of it and publishes nothing."""
+        """Ingest and segment as one run; a dry run does all of it and publishes nothing.
+
+        Returns: the run; its `profiles` are the rows of `segment_profiles`, and of a dry run `moves` are who would
+            change segment.
+        """
         with self._run(spark, "run", as_of, dry_run=dry_run) as run:
             segment(run, ingest(run, resolve))
         return run

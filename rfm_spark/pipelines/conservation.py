@@ -15,14 +15,22 @@ from rfm_spark.steps import events
 
 
 def count_read(run: Run, mapped: Mapping[str, DataFrame]) -> None:
-    """Rows that each source holds; Parquet and Delta know it without being read."""
+    """Count the rows that each source holds; Parquet and Delta know it without being read.
+
+    Reads: `mapped`, a frame a source, one row a row of it. Records: `<source>.rows_read`.
+    """
     each = [frame.select(F.lit(name).alias("source")) for name, frame in mapped.items()]
     rows = reduce(DataFrame.unionAll, each).groupBy("source").count().collect() if each else []
     run.counts |= {f"{name}.rows_read": 0 for name in mapped} | {f"{r['source']}.rows_read": r["count"] for r in rows}
 
 
 def count_events(run: Run, settled: DataFrame, names: Iterable[str]) -> None:
-    """Rows by source, outcome and reasons: the one pass that makes and keeps the settled rows."""
+    """Count rows by source, outcome and reasons: the one pass that makes and keeps the settled rows.
+
+    Reads: `settled` (source, outcome, reasons). Records: accepted, quarantined, exact_duplicates and
+        reason.<reason> of each named source.
+    Raises: EnvironmentFault where they are not as many as were read.
+    """
     rows = settled.groupBy("source", "outcome", "reasons").count().collect()
     for name in names:
         mine = [(r["outcome"], r["reasons"], r["count"]) for r in rows if r["source"] == name]
@@ -33,7 +41,10 @@ def count_events(run: Run, settled: DataFrame, names: Iterable[str]) -> None:
 
 
 def count_others(run: Run, judged: Mapping[str, DataFrame]) -> None:
-    """The same for sources of profiles and rates, where rows of one content are one."""
+    """The same for sources of profiles and rates, where rows of one content are one.
+
+    Reads: `judged`, a frame a source (reasons, content_hash). Raises: as `count_events`.
+    """
     for name, frame in judged.items():
         distinct = F.count_distinct(F.when(F.size("reasons") == 0, F.col("content_hash")))
         rows = frame.groupBy("reasons").agg(F.count(F.lit(1)).alias("n"), distinct.alias("distinct")).collect()
@@ -51,7 +62,11 @@ def total(run: Run, outcome: str, names: Iterable[str] | None = None) -> int:
 
 
 def gate(run: Run) -> None:
-    """Stop the run where a source has too large a share of quarantined rows. Raises: GateError."""
+    """Stop the run where a source has too large a share of quarantined rows, before any is written.
+
+    Reads: what was counted. Rules: quarantined / read above `contract.max_quarantined_share`; no rows are no share.
+    Raises: GateError with every such source and its most frequent reasons.
+    """
     limit = run.config.contract.max_quarantined_share
     failed = []
     for source in run.config.sources:
