@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 
 
-@dataclass(frozen=True)
-class CriterionCut:
-    """How one criterion is cut: its column, which end is better, and the method."""
+@dataclass(frozen=True, kw_only=True)
+class Cutting:
+    """How values are cut into scores 1..bins; `cuts` are those of method fixed, `snapshot` is for frozen."""
 
-    criterion: str
-    metric: str
-    better: str
     bins: int = 5
     method: str = "approx_quantile"
     relative_error: float = 0.0001
@@ -19,7 +16,17 @@ class CriterionCut:
     group_by: str | None = None
     cuts: tuple[float, ...] = ()
     snapshot: date | None = None
+
+
+@dataclass(frozen=True)
+class CriterionCut(Cutting):
+    """How one criterion of a segmentation is cut: its column, which end is better, and whom it is fitted on."""
+
+    criterion: str
+    metric: str
+    better: str
     segmentation: str = ""
+    fit_on: str = "everyone"
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class FittedCuts:
     customers: int | None
     distinct_values: int | None
     attainable_scores: tuple[int, ...] = ()
+    relative_error: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MONEY = "decimal(18,2)"
+SUM_OF_MONEY = "decimal(28,2)"  # of any number of customers
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ CUT_POINTS = TableSpec(
         _required("method", "string", "approx_quantile, interpolated, fixed or frozen"),
         Column("relative_error", "double", "of the stored value, in rank; 0 where it is exact", "share of customers"),
         Column("customers", "bigint", "customers it was fitted on", "customers"),
-        Column("distinct_values", "bigint", "distinct values among them"),
+        Column("distinct_values", "bigint", "distinct values among them; above 2 million values within about 1 %"),
         Column("attainable_scores", "array<int>", "scores that occur among them; ties can leave some out"),
     ),
     ("snapshot_date", "segmentation", "criterion", "group", "position"),
@@ -194,7 +195,7 @@ SEGMENT_PROFILES = TableSpec(
         _required("segment", "string", "name of the segment"),
         _required("customers", "bigint", "customers in it", "customers"),
         _required("share", "double", "of the population", "share"),
-        _required("monetary", MONEY, "their net amount in the reference period", "project's currency"),
+        _required("monetary", SUM_OF_MONEY, "their net amount in the reference period", "project's currency"),
         Column("monetary_share", "double", "of the population's net amount; null where that is 0", "share"),
         Column("action", "string", "decision, channel and message, as JSON"),
     ),

@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from rfm_spark.cuts import Cutting
+
 NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
 LABEL_PATTERN = r"^\w[\w .-]*$"
 TEXT_PATTERN = r"\S"
@@ -164,6 +166,7 @@ class Contract(Model):
     earliest: Day = Field(default=date(1990, 1, 1), description="first business date that is believed")
     latest: Day = Field(default=date(2100, 1, 1), description="last business date that is believed")
     max_duration_seconds: int = Field(default=86_400, gt=0, description="a longer engagement is absurd")
+    max_amount: float = Field(default=1e12, gt=0, description="a greater amount is out of range; leaves room for sums")
     rules: list[Rule] = []
 
 
@@ -260,6 +263,24 @@ class Scoring(Model):
         description="whom cut-points are fitted on; default orders, or contacts where no source has purchases",
     )
     criteria: dict[Name, CriterionScoring] = Field(default={}, description="criterion: what differs for it")
+
+    def of(self, criterion: str) -> Cutting:
+        """How one criterion is cut: its own settings before the segmentation's.
+
+        Rules: as many bins as given cuts make; fixed cuts are the same in every group.
+        """
+        own = self.criteria.get(criterion, CriterionScoring())
+        cuts = tuple(float(cut) for cut in own.cuts or ())
+        method = own.method or ("fixed" if cuts else self.method)
+        return Cutting(
+            bins=len(cuts) + 1 if cuts else own.bins or self.bins,
+            method=method,
+            relative_error=self.relative_error if own.relative_error is None else own.relative_error,
+            refine=self.refine if own.refine is None else own.refine,
+            group_by=None if method == "fixed" else own.group_by or self.group_by,
+            cuts=cuts,
+            snapshot=own.snapshot or self.snapshot,
+        )
 
 
 class Action(Model):

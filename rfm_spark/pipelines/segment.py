@@ -1,84 +1,75 @@
 """Segment: events → activity → metrics → cut points → scores → segments → profiles, for one as_of."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import reduce
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.config import expressions
 from rfm_spark.config.models import ProjectConfig, Segmentation
-from rfm_spark.cuts import CriterionCut, FittedCuts
-from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
+from rfm_spark.errors import GateError, InputError
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
-from rfm_spark.order_statistics import ALL
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
 from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
 
-Plans = dict[str, list[CriterionCut]]  # by segmentation
-_PROFILE_ERROR = 0.001  # of the brackets that locate medians, which are exact
-
 
 def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> None:
     """Measure, score and segment every customer as of one date, and publish the snapshot.
 
-    One shuffle of events by customer; cut-points, scores and segments add none of customers but the join with the
-    previous snapshot.
+    Events are shuffled once, by customer; customers once, to be beside their previous segment.
+    Raises: ConfigError, InputError before anything is measured; GateError where a customer's money has no place.
     """
     config, snapshot = run.config, {"snapshot_date": run.as_of}
-    resolve(run, [data.profiles] if data.profiles is not None else [])
-    planned = _planned(config, cut_points_from)
+    planned = cut_points.plan(config, cut_points_from)
     frozen = _frozen(run, planned)
+    _resolve(run, [data.profiles] if data.profiles is not None else [])
     with run.stage("metrics") as stage:
         written = _measure(run, data)
-        measured = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
+        customers = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
     with run.stage("cut points") as stage:
-        cuts = {s.name: _fit(run, measured, s, planned[s.name], frozen) for s in config.segmentations}
-        rows = [row for fitted in cuts.values() for row in cut_points.rows(fitted, run.as_of)]
-        stage.rows = len(rows)
+        fitted = frozen + cut_points.fit(customers, planned, written.rows)
+        rows = cut_points.rows(fitted, run.as_of)
         run.lake.replace(schemas.CUT_POINTS, _frame(run, schemas.CUT_POINTS, rows), snapshot)
+        stage.rows = len(rows)
     with run.stage("segments") as stage:
         earlier = published(run.lake)
-        assigned = {s.name: _assign(measured, s, planned[s.name], cuts[s.name]) for s in config.segmentations}
-        everyone = reduce(
-            lambda a, b: a.unionByName(b, allowMissingColumns=True),
-            map(_narrow(run), config.segmentations, assigned.values()),
-        )
-        spec = schemas.customer_segments(_score_names(config))
+        cuts = {
+            s.name: cut_points.by_criterion((cut for cut in planned if cut.segmentation == s.name), fitted)
+            for s in config.segmentations
+        }
+        assigned = {s.name: segments.assign(scores.score_all(customers, cuts[s.name]), s) for s in config.segmentations}
+        everyone = _union(_narrow(assigned[name], name, own, _score_names(config)) for name, own in cuts.items())
         placed = segments.with_previous(everyone, _before(earlier, run.as_of))
+        spec = schemas.customer_segments(_score_names(config))
         stage.rows = run.counts["customer_segments.rows"] = run.lake.replace(spec, placed, snapshot).rows
         if run.dry:
             run.moves = _moves(everyone, earlier, run.as_of)
     with run.stage("profiles") as stage:
-        own = [name for name, criterion in config.criteria.items() if criterion.sql]
-        spec = schemas.segment_profiles(own)
-        found = [
-            profiles.profile(assigned[s.name], s, _profiled(config, s, own), _PROFILE_ERROR)
-            for s in config.segmentations
-        ]
-        rows = profiles.with_snapshot([row for part in found for row in part], run.as_of)
-        stage.rows = len(rows)
-        run.profiles = [dict(zip(spec.column_names(), row, strict=True)) for row in rows]
-        run.lake.replace(spec, _frame(run, spec, rows), snapshot)
+        measured = _union(profiles.narrow(assigned[s.name], s.name, _profiled(config, s)) for s in config.segmentations)
+        done = profiles.profile(measured, config.segmentations, run.as_of, run.counts["customer_segments.rows"])
+        spec = schemas.segment_profiles(_own_criteria(config))
+        run.lake.replace(spec, _frame(run, spec, done.rows), snapshot)
+        run.profiles = [dict(zip(spec.column_names(), row, strict=True)) for row in done.rows]
+        run.counts.update({f"customer_segments.{name}.unassigned": n for name, n in done.unassigned.items()})
+        stage.rows = len(done.rows)
 
 
 def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
-    """Resolve criteria, rules and frozen cut-points, before a row is read or written. Raises: ConfigError."""
-    config, spec = run.config, schemas.customer_metrics(run.config.reference_period.sub_periods)
-    types = {field.name: field.dataType.simpleString() for frame in profiles for field in frame.schema}
-    attributes = [Column(name, types[name], "") for name in used_attributes(config) if name in types]
-    frame = metrics.with_criteria(_frame(run, spec.with_columns(*attributes), []), config.criteria)
-    for segmentation in config.segmentations:
-        scored = {name: F.lit(1) for name in config.criteria_of(segmentation)}
-        segments.assign(frame.withColumns(scored), segmentation)
-    _frozen(run, _planned(config, None))
+    """Resolve metrics, criteria, groups, rules and frozen cut-points, before a row is read or written.
+
+    Raises: InputError where an attribute that the config uses is in none of the profiles; ConfigError.
+    """
+    _frozen(run, cut_points.plan(run.config))
+    _resolve(run, profiles)
 
 
 def used_attributes(config: ProjectConfig) -> list[str]:
@@ -89,10 +80,25 @@ def used_attributes(config: ProjectConfig) -> list[str]:
     used = {name for text in texts for name in expressions.names(text)}
     used |= {c.metric for c in config.criteria.values() if c.metric}
     for segmentation in config.segmentations:
-        scoring = segmentation.scoring
-        grouped = (scoring.group_by, *(own.group_by for own in scoring.criteria.values()))
-        used |= {name for name in grouped if name}
+        groups = [segmentation.scoring.of(name).group_by for name in config.criteria_of(segmentation)]
+        used |= {group for group in groups if group}
     return [name for name in known if name in used]
+
+
+def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
+    config, spec = run.config, schemas.customer_metrics(run.config.reference_period.sub_periods)
+    types = {field.name: field.dataType.simpleString() for frame in profiles for field in frame.schema}
+    used = used_attributes(config)
+    if missing := [name for name in used if name not in types]:
+        raise InputError(
+            f"no column {', '.join(missing)} in the customers of {run.lake.place} yet; "
+            "run `rfm-spark ingest` (or `run`) first"
+        )
+    attributes = [Column(name, types[name], "") for name in used]
+    frame = metrics.with_criteria(_frame(run, spec.with_columns(*attributes), []), config.criteria)
+    for segmentation in config.segmentations:
+        scored = {name: F.lit(1) for name in config.criteria_of(segmentation)}
+        segments.assign(frame.withColumns(scored), segmentation)
 
 
 def _measure(run: Run, data: Ingested) -> Written:
@@ -103,104 +109,39 @@ def _measure(run: Run, data: Ingested) -> Written:
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
     done = activity.activity(data.events, config.refunds.policy, run.as_of)
     frame = metrics.with_criteria(metrics.metrics(done, known, boundaries), config.criteria)
-    own = [name for name, criterion in config.criteria.items() if criterion.sql]
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
-        *(Column(name, "double", f"criterion {name}") for name in own),
+        *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
         *(Column(name, frame.schema[name].dataType.simpleString(), "attribute of the customer") for name in attributes),
     )
-    return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
+    try:
+        return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
+    except Exception as error:
+        if metrics.TOO_MUCH_MONEY not in str(error):
+            raise
+        raise GateError(
+            f"{metrics.TOO_MUCH_MONEY}; mend the amounts at their source, or lower contract.max_amount and ingest into "
+            "a new lake, so that such rows are quarantined"
+        ) from None
 
 
-def _planned(config: ProjectConfig, cut_points_from: date | None) -> Plans:
-    return {s.name: cut_points.plan(s, config.criteria_of(s), cut_points_from) for s in config.segmentations}
-
-
-def _fit(
-    run: Run,
-    measured: DataFrame,
-    segmentation: Segmentation,
-    plans: Sequence[CriterionCut],
-    frozen: Sequence[FittedCuts],
-) -> list[FittedCuts]:
-    population = _fit_population(measured, run.config, segmentation)
-    groups = dict.fromkeys(one.group_by for one in plans if one.group_by)
-    doubles = {one.metric: scores.cleaned(F.col(f"`{one.metric}`")) for one in plans}
-    frame = population.select(
-        *(f"`{g}`" for g in groups if g not in doubles), *(c.alias(n) for n, c in doubles.items())
-    )
-    fitted = cut_points.fit(frame, [one for one in plans if one.method != "frozen"])
-    fitted += [one for one in frozen if one.cut.segmentation == segmentation.name]
-    order = [one.criterion for one in plans]
-    fitted.sort(key=lambda one: order.index(one.cut.criterion))
-    return cut_points.with_attainable(scores.score_all(frame, cut_points.by_criterion(plans, fitted)), fitted)
-
-
-def _fit_population(measured: DataFrame, config: ProjectConfig, segmentation: Segmentation) -> DataFrame:
-    buys = any(s.event_type and "purchase" in s.event_type.possible() for s in config.event_sources())
-    fit_on = segmentation.scoring.fit_on or ("orders" if buys else "contacts")
-    if fit_on == "everyone":
-        return measured
-    return measured.filter(
-        F.col("frequency") > 0 if fit_on == "orders" else F.col("contacts") + F.col("engagements") > 0
-    )
-
-
-def _frozen(run: Run, planned: Plans) -> list[FittedCuts]:
-    """Cut-points of earlier snapshots, as their complete runs left them. Raises: ConfigError with all that are not."""
-    plans = [one for plans in planned.values() for one in plans if one.method == "frozen"]
-    if not plans:
+def _frozen(run: Run, planned: Sequence[CriterionCut]) -> list[FittedCuts]:
+    """Cut-points of earlier snapshots, as their complete runs left them; each snapshot is read once."""
+    frozen_at = dict.fromkeys(cut.snapshot for cut in planned if cut.method == "frozen")
+    if not frozen_at:
         return []
     earlier = published(run.lake)
-    fitted, faults = [], []
-    for plan in plans:
-        table = earlier.read("cut_points", plan.snapshot) if plan.snapshot else None
-        wanted = (F.col("segmentation") == plan.segmentation) & (F.col("criterion") == plan.criterion)
-        rows = table.filter(wanted).collect() if table is not None else []
-        fault = _unfit(plan, rows, list(earlier.snapshots))
-        if fault:
-            faults.append(Fault(f"segmentations.{plan.segmentation}.scoring", fault))
-        fitted += cut_points.from_rows(plan, rows)
-    if faults:
-        raise ConfigError(faults, "frozen cut-points")
-    return fitted
+    tables = [earlier.read("cut_points", day) for day in frozen_at if day in earlier.snapshots]
+    rows = [row for table in tables if table is not None for row in table.collect()]
+    return cut_points.frozen(planned, rows, list(earlier.snapshots))
 
 
-def _unfit(plan: CriterionCut, rows: Sequence[Row], snapshots: Sequence[date]) -> str | None:
-    """Why stored cut-points cannot be used."""
-    if not rows:
-        there = ", ".join(map(str, snapshots[-5:])) or "none"
-        return f"no cut-points of {plan.criterion} at {plan.snapshot}; published snapshots: {there}"
-    if plan.group_by is None and {row["group"] for row in rows} != {ALL}:
-        return f"found cut-points of {plan.criterion} at {plan.snapshot} for each group, expected group_by: the same"
-    return None
+def _own_criteria(config: ProjectConfig) -> list[str]:
+    """Criteria that are SQL, which have their value in a column of their own name."""
+    return [name for name, criterion in config.criteria.items() if criterion.sql]
 
 
-def _assign(
-    measured: DataFrame, segmentation: Segmentation, plans: Sequence[CriterionCut], fitted: list[FittedCuts]
-) -> DataFrame:
-    return segments.assign(scores.score_all(measured, cut_points.by_criterion(plans, fitted)), segmentation)
-
-
-def _narrow(run: Run):
-    """From an assigned frame to the columns of `customer_segments`."""
-
-    def narrow(segmentation: Segmentation, assigned: DataFrame) -> DataFrame:
-        names = list(run.config.criteria_of(segmentation))
-        plans = cut_points.plan(segmentation, run.config.criteria_of(segmentation), None)
-        joined = scores.joined([F.col(f"`{name}`") for name in names], [plan.bins for plan in plans])
-        others = [name for name in _score_names(run.config) if name not in names]
-        return assigned.select(
-            "snapshot_date",
-            F.lit(segmentation.name).alias("segmentation"),
-            "customer_key",
-            "segment",
-            joined.alias("rfm_score"),
-            "rule",
-            *(F.col(f"`{name}`").alias(f"{name}_score") for name in names),
-            *(F.lit(None).cast("int").alias(f"{name}_score") for name in others),
-        )
-
-    return narrow
+def _narrow(assigned: DataFrame, segmentation: str, cuts: Mapping[str, Cuts], score_names: Sequence[str]) -> DataFrame:
+    return segments.narrow(assigned, segmentation, scores.rfm_score(cuts), list(cuts), score_names)
 
 
 def _score_names(config: ProjectConfig) -> tuple[str, ...]:
@@ -224,11 +165,15 @@ def _moves(everyone: DataFrame, earlier: Published, as_of: date) -> Moves | None
     return Moves(days[-1], [row.asDict() for row in rows])
 
 
-def _profiled(config: ProjectConfig, segmentation: Segmentation, own: list[str]) -> dict[str, str]:
+def _profiled(config: ProjectConfig, segmentation: Segmentation) -> dict[str, str]:
     """Metric: its column in an assigned frame, where a criterion's name stands for its score."""
     scored = config.criteria_of(segmentation)
-    names = dict.fromkeys([*schemas.PROFILED_METRICS, *own])
+    names = dict.fromkeys([*schemas.PROFILED_METRICS, *_own_criteria(config)])
     return {name: f"{name}_value" if name in scored else name for name in names}
+
+
+def _union(frames: Iterable[DataFrame]) -> DataFrame:
+    return reduce(DataFrame.unionByName, frames)
 
 
 def _frame(run: Run, spec: schemas.TableSpec, rows: list[tuple]) -> DataFrame:

@@ -295,11 +295,12 @@ def _amount_reasons(parsed: DataFrame, config: ProjectConfig) -> dict[str, Colum
         return {"missing_amount": money}
     missing = money & F.col("original_amount").isNull()
     overflows = F.col("amount").isNull() & F.col("_rate").isNotNull() & F.col("original_amount").isNotNull()
+    too_much = F.abs("amount") > config.contract.max_amount
     foreign = F.col("original_currency") != config.currency
     return {
         "missing_amount": missing & _blank("c_amount"),
         "not_a_number:amount": missing & ~_blank("c_amount") & ~_is_number("c_amount"),
-        "amount_out_of_range": (missing & _is_number("c_amount")) | (money & overflows),
+        "amount_out_of_range": (missing & _is_number("c_amount")) | (money & (overflows | too_much)),
         "negative_amount": (F.col("event_type") == "purchase") & (F.col("original_amount") < 0),
         "no_rate": money & foreign & F.col("original_amount").isNotNull() & F.col("_rate").isNull(),
     }

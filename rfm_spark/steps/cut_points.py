@@ -1,113 +1,124 @@
 """Cut points: where one score of a criterion ends and the next begins; fitted here, applied in `scores`."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from rfm_spark.config.models import Criterion, CriterionScoring, Scoring, Segmentation
+from rfm_spark.config.models import ProjectConfig
 from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
-from rfm_spark.order_statistics import ALL, Size, Wanted, approximate, group_column, order_statistics, sizes
+from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.order_statistics import (
+    ALL,
+    Quantile,
+    Summary,
+    cleaned,
+    distinct_values,
+    group_column,
+    is_small,
+    summarise,
+)
+
+_POPULATIONS = {"orders": "frequency > 0", "contacts": "contacts + engagements > 0", "everyone": "true"}
 
 
-def plan(segmentation: Segmentation, criteria: Mapping[str, Criterion], frozen_from: date | None) -> list[CriterionCut]:
-    """How each criterion of a segmentation is cut, its own settings before the segmentation's.
+def plan(config: ProjectConfig, frozen_from: date | None = None) -> list[CriterionCut]:
+    """How each criterion of each segmentation is cut, in the config's order.
 
-    Rules: `frozen_from` freezes all that would be fitted at that snapshot's cut-points.
+    Rules: `frozen_from` freezes all that would be fitted at that snapshot's cut-points. Cut-points are fitted on
+        customers with an order in the reference period, or a contact where no source has purchases.
     """
-    plans = [_plan(segmentation, name, criterion) for name, criterion in criteria.items()]
-    if frozen_from is None:
-        return plans
-    return [one if one.method == "fixed" else replace(one, method="frozen", snapshot=frozen_from) for one in plans]
-
-
-def _plan(segmentation: Segmentation, name: str, criterion: Criterion) -> CriterionCut:
-    scoring: Scoring = segmentation.scoring
-    own = scoring.criteria.get(name, CriterionScoring())
-    cuts = tuple(float(cut) for cut in own.cuts or ())
-    return CriterionCut(
-        criterion=name,
-        segmentation=segmentation.name,
-        metric=criterion.metric or name,
-        better=criterion.better,
-        method=own.method or ("fixed" if cuts else scoring.method),
-        bins=len(cuts) + 1 if cuts else own.bins or scoring.bins,
-        relative_error=scoring.relative_error if own.relative_error is None else own.relative_error,
-        refine=scoring.refine if own.refine is None else own.refine,
-        group_by=own.group_by or scoring.group_by,
-        cuts=cuts,
-        snapshot=own.snapshot or scoring.snapshot,
-    )
-
-
-def from_rows(plan: CriterionCut, stored: Sequence[Row]) -> list[FittedCuts]:
-    """Cuts of an earlier snapshot from the rows of `cut_points` of one criterion, one FittedCuts a group."""
-    by_group: dict[str, list[Row]] = {}
-    for row in sorted(stored, key=lambda row: row["position"]):
-        by_group.setdefault(row["group"], []).append(row)
-    group_by = None if set(by_group) == {ALL} else plan.group_by
-    return [
-        FittedCuts(
-            replace(plan, bins=len(rows) + 1, group_by=group_by),
-            group,
-            tuple(row["value"] for row in rows),
-            rows[0]["customers"],
-            rows[0]["distinct_values"],
+    buys = any(s.event_type and "purchase" in s.event_type.possible() for s in config.event_sources())
+    fit_on = "orders" if buys else "contacts"
+    planned = [
+        CriterionCut(
+            name,
+            criterion.metric or name,
+            criterion.better,
+            segmentation.name,
+            segmentation.scoring.fit_on or fit_on,
+            **vars(segmentation.scoring.of(name)),
         )
-        for group, rows in by_group.items()
+        for segmentation in config.segmentations
+        for name, criterion in config.criteria_of(segmentation).items()
+    ]
+    if frozen_from is None:
+        return planned
+    return [cut if cut.method == "fixed" else replace(cut, method="frozen", snapshot=frozen_from) for cut in planned]
+
+
+def fit(customers: DataFrame, cuts: Iterable[CriterionCut], at_most: int | None = None) -> list[FittedCuts]:
+    """Fit all cuts of all segmentations that are not frozen.
+
+    Reads: one row a customer with its metrics, attributes and own criteria; `at_most`, a number of rows that the
+        frame does not exceed, counted where it is not given.
+    Returns: one FittedCuts a criterion and group.
+    Rules: approx_quantile: the value of rank ceil(i·N/bins), i = 1..bins-1, exact unless `refine` is false;
+        interpolated: R's type 7; fixed: as given, the same for everybody. N counts the customers of the fit population
+        whose metric is not null; none, no cuts.
+    One aggregate for each group_by in use (some passes above EXACT_UP_TO values, see `order_statistics`), however many
+    criteria and segmentations. No customer is moved: the shuffles carry partial results of groups.
+    """
+    asked = [cut for cut in cuts if cut.method != "frozen"]
+    rows = customers.count() if at_most is None and asked else at_most or 0
+    return [
+        fitted
+        for group_by in dict.fromkeys(cut.group_by for cut in asked)
+        for fitted in _fit_alike(customers, [cut for cut in asked if cut.group_by == group_by], group_by, rows)
     ]
 
 
-def fit(frame: DataFrame, cuts: Sequence[CriterionCut]) -> list[FittedCuts]:
-    """Fit the cuts of all criteria that are cut alike in one go.
+def frozen(cuts: Iterable[CriterionCut], stored: Sequence[Row], published: Sequence[date]) -> list[FittedCuts]:
+    """The cuts that are frozen, as an earlier snapshot left them: with the customers, distinct values, attainable
+    scores and error of its fit.
 
-    Reads: one row a customer of the fit population, each metric a double column without NaN.
-    Returns: one FittedCuts a criterion and group, without attainable scores.
-    Rules: approx_quantile: the value of rank ceil(i·N/bins), i = 1..bins-1, exact unless refine is false;
-        interpolated: R's type 7; fixed: as given. N counts the customers whose metric is not null; none, no cuts.
-    At most four small aggregates for each group_by in use, however many criteria and segmentations.
+    Reads: `stored`, rows of `cut_points` of the snapshots they are frozen at; `published`, the snapshots there are.
+    Rules: cuts that were not grouped serve every group.
+    Raises: ConfigError where there are none, or they were made for another metric, other bins, or in groups.
     """
     fitted: list[FittedCuts] = []
-    for group_by in dict.fromkeys(cut.group_by for cut in cuts):
-        alike = [cut for cut in cuts if cut.group_by == group_by]
-        fitted += _fit_alike(frame, alike, group_by)
+    faults: list[Fault] = []
+    for cut in cuts:
+        if cut.method != "frozen":
+            continue
+        key = (cut.snapshot, cut.segmentation, cut.criterion)
+        rows = [row for row in stored if (row["snapshot_date"], row["segmentation"], row["criterion"]) == key]
+        by_group: dict[str, list[Row]] = {}
+        for row in sorted(rows, key=lambda row: (row["group"], row["position"])):
+            by_group.setdefault(row["group"], []).append(row)
+        message = _unfit(cut, by_group, published)
+        if message:
+            faults.append(Fault(f"segmentations.{cut.segmentation}.scoring", message))
+        else:
+            fitted += [_thawed(cut, group, rows, list(by_group) == [ALL]) for group, rows in by_group.items()]
+    if faults:
+        raise ConfigError(faults, "frozen cut-points")
     return fitted
 
 
-def by_criterion(asked: Sequence[CriterionCut], fitted: Sequence[FittedCuts]) -> dict[str, Cuts]:
+def by_criterion(asked: Iterable[CriterionCut], fitted: Iterable[FittedCuts]) -> dict[str, Cuts]:
     """The fitted cuts of one segmentation as `scores` applies them, in the order they were asked for.
 
+    Reads: `asked`, the cuts planned for one segmentation; `fitted`, cuts of any.
     Rules: a criterion that nothing was fitted for, since nobody was there, has no cuts in any group.
     """
+    found: dict[tuple[str, str], list[FittedCuts]] = {}
+    for one in fitted:
+        found.setdefault((one.cut.segmentation, one.cut.criterion), []).append(one)
     result = {}
-    for plan in asked:
-        ones = [one for one in fitted if one.cut.criterion == plan.criterion]
-        cut = ones[0].cut if ones else plan  # frozen cuts bring their own number of bins
-        by_group = {one.group: one.values for one in ones}
-        result[plan.criterion] = Cuts(cut.metric, cut.better, cut.bins, cut.group_by, by_group)
+    for cut in asked:
+        ones = found.get((cut.segmentation, cut.criterion), [])
+        group_by = ones[0].cut.group_by if ones else cut.group_by
+        result[cut.criterion] = Cuts(
+            cut.metric, cut.better, cut.bins, group_by, {one.group: one.values for one in ones}
+        )
     return result
 
 
-def with_attainable(scored: DataFrame, fitted: Sequence[FittedCuts]) -> list[FittedCuts]:
-    """Add which scores occur among the fit population of one segmentation.
-
-    Reads: the fit population with one column a criterion holding its score, and the group_by columns.
-    One aggregate for each group_by in use.
-    """
-    found: dict[tuple[str, str], tuple[int, ...]] = {}
-    for group_by in dict.fromkeys(one.cut.group_by for one in fitted):
-        names = list(dict.fromkeys(one.cut.criterion for one in fitted if one.cut.group_by == group_by))
-        sets = [F.collect_set(name).alias(f"s_{i}") for i, name in enumerate(names)]
-        collected = scored.groupBy(group_column(group_by).alias("_group")).agg(*sets).collect()
-        found |= {
-            (row["_group"], name): tuple(sorted(row[f"s_{i}"])) for row in collected for i, name in enumerate(names)
-        }
-    return [replace(one, attainable_scores=found.get((one.group, one.cut.criterion), ())) for one in fitted]
-
-
-def rows(fitted: Sequence[FittedCuts], snapshot: date) -> list[tuple]:
+def rows(fitted: Iterable[FittedCuts], snapshot: date) -> list[tuple]:
     """The rows of table `cut_points`, in the order of its columns; `better` and `bins` follow from its config."""
     return [
         (
@@ -118,9 +129,9 @@ def rows(fitted: Sequence[FittedCuts], snapshot: date) -> list[tuple]:
             position,
             one.cut.metric,
             float(value),
-            None if one.cut.method == "fixed" else position / (len(one.values) + 1),
+            None if one.cut.method == "fixed" else position / one.cut.bins,
             one.cut.method,
-            one.cut.relative_error if one.cut.method == "approx_quantile" and not one.cut.refine else 0.0,
+            one.relative_error,
             one.customers,
             one.distinct_values,
             list(one.attainable_scores),
@@ -130,75 +141,118 @@ def rows(fitted: Sequence[FittedCuts], snapshot: date) -> list[tuple]:
     ]
 
 
-def _fit_alike(frame: DataFrame, cuts: Sequence[CriterionCut], group_by: str | None) -> list[FittedCuts]:
-    metrics = list(dict.fromkeys(cut.metric for cut in cuts))
-    size = sizes(frame, metrics, group_by)
-    groups = sorted({group for group, _ in size})
-    quantiles = _quantiles(frame, cuts, size, groups, group_by)
-    fitted = []
+# --- fitting ---
+
+
+def _fit_alike(
+    customers: DataFrame, cuts: Sequence[CriterionCut], group_by: str | None, customer_rows: int
+) -> list[FittedCuts]:
+    """Fit the cuts that have one group_by: each metric of each fit population is one column, null for the others."""
+    keys = list(dict.fromkeys((cut.fit_on, cut.metric) for cut in cuts))
+    names = {key: f"x{i}" for i, key in enumerate(keys)}
+    measured = [_of_population(fit_on, metric).alias(name) for (fit_on, metric), name in names.items()]
+    frame = customers.select(group_column(group_by).alias("_group"), *measured)
+    values = customer_rows * len(names)
+    totals: dict[str, Column] = {}
+    for name in names.values():
+        totals |= {f"distinct_{name}": distinct_values(name, values), f"greatest_{name}": F.max(name)}
     for cut in cuts:
-        for group in groups:
-            known = size[group, cut.metric]
-            values = cut.cuts if cut.method == "fixed" else quantiles[cut.segmentation, cut.criterion, group]
-            fitted.append(FittedCuts(cut, group, tuple(values), known.values, known.distinct))
-    return fitted
+        totals |= _greatest_up_to(cut.cuts, names[cut.fit_on, cut.metric])
+    quantiles = {cut: _quantiles(cut, names[cut.fit_on, cut.metric]) for cut in cuts}
+    groups = summarise(
+        frame,
+        list(names.values()),
+        [quantile for asked in quantiles.values() for quantile in asked],
+        totals,
+        group_by="_group" if group_by else None,
+        values=values,
+        relative_error=min(cut.relative_error for cut in cuts),
+    )
+    exact = is_small(values)
+    return [
+        _fitted(cut, names[cut.fit_on, cut.metric], quantiles[cut], group, summary, exact)
+        for cut in cuts
+        for group, summary in sorted(groups.items())
+    ]
 
 
-def _quantiles(
-    frame: DataFrame,
-    cuts: Sequence[CriterionCut],
-    size: Mapping[tuple[str, str], Size],
-    groups: Sequence[str],
-    group_by: str | None,
-) -> dict[tuple[str, str, str], list[float]]:
-    """(segmentation, criterion, group): the values of its cuts."""
-    result: dict[tuple[str, str, str], list[float]] = {}
-    wanted: dict[tuple[str, str, str], list[Wanted]] = {}
-    for cut in cuts:
-        rough = {}
-        if cut.method == "approx_quantile" and not cut.refine:
-            probabilities = [i / cut.bins for i in range(1, cut.bins)]
-            rough = approximate(frame, {cut.metric: probabilities}, group_by, cut.relative_error)
-        for group in groups:
-            key, n = (cut.segmentation, cut.criterion, group), size[group, cut.metric].values
-            if cut.method not in ("approx_quantile", "interpolated") or not n:
-                result[key] = []
-            elif rough:
-                result[key] = list(rough[group, cut.metric])
-            else:
-                # the slot says which cut of how many, so that criteria cut alike share their brackets
-                ranks = enumerate(_ranks(cut, n))
-                wanted[key] = [Wanted(group, cut.metric, _first_slot(cut) + slot, rank) for slot, rank in ranks]
-    error = min((cut.relative_error for cut in cuts), default=0.0)
-    values = order_statistics(frame, list({w for ws in wanted.values() for w in ws}), size, group_by, error)
-    for cut in cuts:
-        for group in groups:
-            key = (cut.segmentation, cut.criterion, group)
-            if key in wanted:
-                found = [values[want] for want in wanted[key]]
-                result[key] = (
-                    found
-                    if cut.method == "approx_quantile"
-                    else _interpolated(cut, size[group, cut.metric].values, found)
-                )
-    return result
+def _of_population(fit_on: str, metric: str) -> Column:
+    return F.when(F.expr(_POPULATIONS[fit_on]), cleaned(F.col(f"`{metric}`")))
 
 
-def _first_slot(cut: CriterionCut) -> int:
-    return cut.bins * 1000 + (500 if cut.method == "interpolated" else 0)
+def _quantiles(cut: CriterionCut, column: str) -> list[Quantile]:
+    if cut.method == "fixed":
+        return []
+    interpolated = cut.method == "interpolated"
+    refine = interpolated or cut.refine
+    return [Quantile(column, i, cut.bins, interpolated, refine) for i in range(1, cut.bins)]
 
 
-def _ranks(cut: CriterionCut, n: int) -> list[int]:
-    """The ranks (from 1) that the cuts are made of, in whole numbers so that no rounding moves one."""
-    if cut.method == "approx_quantile":
-        return [-(-i * n // cut.bins) for i in range(1, cut.bins)]
-    return [min(i * (n - 1) // cut.bins + 1 + step, n) for i in range(1, cut.bins) for step in (0, 1)]
+def _greatest_up_to(cuts: Sequence[float], column: str) -> dict[str, Column]:
+    """For each fixed cut the greatest value that is not above it: it occurs where the score below the cut does."""
+    return {f"up_to_{cut}_{column}": F.max(F.when(F.col(column) <= cut, F.col(column))) for cut in cuts}
 
 
-def _interpolated(cut: CriterionCut, n: int, found: Sequence[float]) -> list[float]:
-    """R's type 7: between the two values around rank 1 + i·(n-1)/bins."""
-    values = []
-    for i, low, high in zip(range(1, cut.bins), found[::2], found[1::2], strict=True):
-        part = i * (n - 1) % cut.bins
-        values.append(low + (high - low) * part / cut.bins)
-    return values
+def _fitted(
+    cut: CriterionCut, column: str, quantiles: Sequence[Quantile], group: str, found: Summary, exact: bool
+) -> FittedCuts:
+    customers, total = found.counts[column], found.totals
+    if cut.method == "fixed":
+        values = cut.cuts
+        samples = [total[name] for name in _greatest_up_to(cut.cuts, column)]
+    else:
+        values = tuple(value for quantile in quantiles if (value := found.value(quantile)) is not None)
+        samples = [value for quantile in quantiles for value in found.samples.get(quantile, ())]
+    occurring = [value for value in (*samples, total[f"greatest_{column}"]) if value is not None]
+    return FittedCuts(
+        cut,
+        group,
+        values,
+        customers,
+        total[f"distinct_{column}"],
+        _attained(values, cut.better, occurring),
+        0.0 if exact or cut.method != "approx_quantile" or cut.refine else cut.relative_error,
+    )
+
+
+def _attained(cuts: Sequence[float], better: str, occurring: Iterable[float]) -> tuple[int, ...]:
+    """The scores that occur.
+
+    `occurring` are values that occur, among them the greatest up to each cut and the greatest of all: any other value
+    has the score of the next greater of these.
+    """
+    below = {bisect_left(cuts, value) for value in occurring}
+    return tuple(sorted(1 + k if better == "high" else len(cuts) + 1 - k for k in below))
+
+
+# --- frozen ---
+
+
+def _unfit(cut: CriterionCut, by_group: Mapping[str, Sequence[Row]], published: Sequence[date]) -> str | None:
+    """Why stored cuts cannot serve, or None."""
+    if not by_group:
+        there = ", ".join(map(str, published[-5:])) or "none"
+        return f"no cut-points of {cut.criterion} at {cut.snapshot}; published snapshots: {there}"
+    metrics = {row["metric"] for rows in by_group.values() for row in rows}
+    bins = {len(rows) + 1 for rows in by_group.values()}
+    of = f"cut-points of {cut.criterion} at {cut.snapshot}"
+    if metrics != {cut.metric}:
+        return f"found {of} made for {', '.join(sorted(metrics))}, expected {cut.metric}: fit them anew"
+    if cut.group_by is None and set(by_group) != {ALL}:
+        return f"found {of} for each group, expected group_by: the same"
+    if bins != {cut.bins}:
+        found = ", ".join(map(str, sorted(bins)))
+        return f"found {of} for {found} bins, expected {cut.bins}: set bins: {found}, or fit them anew"
+    return None
+
+
+def _thawed(cut: CriterionCut, group: str, rows: Sequence[Row], ungrouped: bool) -> FittedCuts:
+    return FittedCuts(
+        replace(cut, group_by=None) if ungrouped else cut,
+        group,
+        tuple(row["value"] for row in rows),
+        rows[0]["customers"],
+        rows[0]["distinct_values"],
+        tuple(rows[0]["attainable_scores"] or ()),
+        rows[0]["relative_error"] or 0.0,
+    )

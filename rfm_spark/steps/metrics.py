@@ -11,8 +11,11 @@ from pyspark.sql import types as T
 from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import Criterion
 from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.order_statistics import cleaned
 from rfm_spark.schemas import MONEY
-from rfm_spark.sql import type_of
+from rfm_spark.sql import quoted, type_of
+
+TOO_MUCH_MONEY = f"a customer's amounts of a period sum to more than {MONEY} holds"
 
 
 def metrics(activity: DataFrame, profiles: DataFrame | None, boundaries: list[date]) -> DataFrame:
@@ -25,6 +28,7 @@ def metrics(activity: DataFrame, profiles: DataFrame | None, boundaries: list[da
         refunded in it. average_order_value = monetary / frequency; mean_gap_days = days from the first to the last
         counted order of the period / (frequency - 1); momentum = (b - a) / (|a| + |b|) for the monetary values a, b
         of the last two sub-periods. Null where its denominator is 0.
+    Raises: when it is executed, TOO_MUCH_MONEY where a sum does not fit its column: never a null or a wrong sum.
     No shuffle but the join of profiles, which moves the profiles alone.
     """
     as_of = boundaries[-1]
@@ -43,14 +47,16 @@ def metrics(activity: DataFrame, profiles: DataFrame | None, boundaries: list[da
 def with_criteria(frame: DataFrame, criteria: Mapping[str, Criterion]) -> DataFrame:
     """The same customers with one double column for each criterion that is SQL.
 
-    Rules: NaN becomes null and -0.0 becomes 0.0, so that neither reaches a cut. No shuffle.
-    Raises: ConfigError where the SQL does not resolve or is no number.
+    Rules: a condition is 1 or 0; NaN becomes null and -0.0 becomes 0.0.
+    Raises: ConfigError where the SQL or the metric of a criterion does not resolve or is no number.
+    No shuffle.
     """
     columns = {}
     for name, criterion in criteria.items():
         if criterion.sql is not None:
-            value = _number(frame, criterion.sql, f"criteria.{name}.sql").cast("double")
-            columns[name] = F.when(~F.isnan(value), F.when(value == 0, F.lit(0.0)).otherwise(value))
+            columns[name] = cleaned(_number(frame, criterion.sql, f"criteria.{name}.sql"))
+        else:
+            _number(frame, quoted(str(criterion.metric)), f"criteria.{name}.metric")
     return frame.withColumns(columns) if columns else frame
 
 
@@ -93,10 +99,10 @@ def _columns(boundaries: list[date]) -> list[Column]:
     frequency = sum(orders[1:], orders[0])
     buyer = frequency > 0
     monetary = [
-        F.when(buyer, F.coalesce(F.col(f"_monetary_{i}"), no_money).cast(MONEY)).otherwise(no_money)
+        F.when(buyer, _money(F.coalesce(F.col(f"_monetary_{i}"), no_money))).otherwise(no_money)
         for i in range(1, n + 1)
     ]
-    total = sum(monetary[1:], monetary[0])
+    total = _money(sum(monetary[1:], monetary[0]))
     gap_days = F.when(frequency > 1, F.datediff("last_order_date", "_first_in_period") / (frequency - 1))
     return [
         as_of.alias("snapshot_date"),
@@ -104,7 +110,7 @@ def _columns(boundaries: list[date]) -> list[Column]:
         F.datediff(as_of, "last_order_date").alias("recency_days"),
         F.datediff(as_of, "last_contact_date").alias("contact_recency_days"),
         frequency.cast("bigint").alias("frequency"),
-        total.cast(MONEY).alias("monetary"),
+        total.alias("monetary"),
         F.coalesce("_contacts", zero).cast("bigint").alias("contacts"),
         F.coalesce("_engagements", zero).cast("bigint").alias("engagements"),
         F.coalesce("_duration_seconds", zero).cast("bigint").alias("duration_seconds"),
@@ -118,6 +124,11 @@ def _columns(boundaries: list[date]) -> list[Column]:
         F.col("last_order_date"),
         F.col("last_contact_date"),
     ]
+
+
+def _money(amount: Column) -> Column:
+    """A sum as the table holds it. Not null, or the richest customer would score worst."""
+    return F.coalesce(amount.try_cast(MONEY), F.raise_error(F.lit(TOO_MUCH_MONEY)))
 
 
 def _momentum(monetary: list[Column]) -> Column:

@@ -1,7 +1,8 @@
 """Profiles: what a segment is like, one row a segment, empty ones too."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -9,58 +10,96 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Segmentation
-from rfm_spark.order_statistics import Size, Wanted, order_statistics
+from rfm_spark.order_statistics import Quantile, Summary, cleaned, summarise
+
+_ERROR = 0.001  # in rank, of the brackets that locate medians; the medians are exact
+_SEPARATOR = "\x1f"
 
 
-def profile(
-    assigned: DataFrame, segmentation: Segmentation, metrics: Mapping[str, str], relative_error: float
-) -> list[tuple]:
-    """The rows of `segment_profiles` for one segmentation, in the order of its columns.
+@dataclass(frozen=True)
+class Profiles:
+    """Rows of `segment_profiles` in the order of its columns, and segmentation: customers in no segment, if any."""
 
-    Reads: assigned customers; `metrics` names the columns to profile: name in the profile: column.
-    Rules: means and (lower) medians leave nulls out, and are exact and the same whatever the partitions.
-    Four small aggregates; no customer leaves the executors.
+    rows: list[tuple]
+    unassigned: dict[str, int]
+
+
+def narrow(assigned: DataFrame, segmentation: str, metrics: Mapping[str, str]) -> DataFrame:
+    """One row a customer and segmentation, with what is profiled: segmentation, segment, one column a metric.
+
+    Reads: a frame of `segments.assign`; `metrics`, name in the profile: column. No shuffle.
     """
-    columns = [F.col(f"`{column}`").cast("double").alias(name) for name, column in metrics.items()]
-    totals = assigned.groupBy("segment").agg(
-        F.count(F.lit(1)).alias("customers"),
-        F.sum("monetary").alias("monetary"),
-        *(F.count(f"`{column}`").alias(f"n_{name}") for name, column in metrics.items()),
-        *(_mean(column).alias(f"mean_{name}") for name, column in metrics.items()),
+    columns = [F.col(f"`{column}`").alias(name) for name, column in metrics.items()]
+    return assigned.select(F.lit(segmentation).alias("segmentation"), "segment", *columns)
+
+
+def profile(assigned: DataFrame, segmentations: Sequence[Segmentation], snapshot: date, at_most: int) -> Profiles:
+    """One row a segmentation and segment, in the config's order, with means and medians of each metric.
+
+    Reads: frames of `narrow`, of one set of metrics with `monetary` among them, in one; `at_most`, a number of rows
+        that it does not exceed.
+    Rules: shares are of all customers, those in no segment too; means and (lower) medians leave nulls out, and are
+        exact and the same whatever the partitions.
+    One aggregate (some passes above EXACT_UP_TO values, see `order_statistics`), however many segmentations; no
+    customer leaves the executors.
+    """
+    names = [name for name in assigned.columns if name not in ("segmentation", "segment")]
+    medians = {name: Quantile(f"x{i}", 1, 2) for i, name in enumerate(names)}
+    totals = {
+        "customers": F.count(F.lit(1)),
+        "money": F.sum("monetary"),
+        **{f"mean_{name}": _mean(name) for name in names},
+    }
+    group = F.concat_ws(_SEPARATOR, "segmentation", F.coalesce("segment", F.lit("")))
+    frame = assigned.select(
+        group.alias("_group"), *names, *(cleaned(F.col(name)).alias(medians[name].column) for name in names)
     )
-    found = {row["segment"]: row for row in totals.collect()}
-    frame = assigned.select("segment", *columns)
-    size = {(group, name): Size(row[f"n_{name}"], 0) for group, row in found.items() for name in metrics}
-    wanted = [Wanted(group, name, 0, (n.values + 1) // 2) for (group, name), n in size.items() if n.values]
-    values = order_statistics(frame, wanted, size, "segment", relative_error)
-    medians = {(want.group, want.column): value for want, value in values.items()}
-    population = sum(row["customers"] for row in found.values())
-    money = sum(row["monetary"] for row in found.values())
-    rows = []
-    for segment in segmentation.segments:
-        row = found.get(segment.name)
-        customers, monetary = (row["customers"], row["monetary"]) if row else (0, Decimal("0.00"))
-        rows.append(
-            (
-                segmentation.name,
-                segment.name,
-                customers,
-                customers / population if population else 0.0,
-                monetary,
-                float(monetary / money) if money else None,
-                json.dumps(segment.action.model_dump(exclude_none=True), ensure_ascii=False, sort_keys=True),
-                *(row[f"mean_{name}"] if row else None for name in metrics),
-                *(medians.get((segment.name, name)) for name in metrics),
+    groups = summarise(
+        frame,
+        [median.column for median in medians.values()],
+        medians.values(),
+        totals,
+        group_by="_group",
+        values=at_most * len(names),
+        relative_error=_ERROR,
+    )
+    done = Profiles([], {})
+    for segmentation in segmentations:
+        of = {key.split(_SEPARATOR)[1]: found for key, found in groups.items() if _belongs(key, segmentation)}
+        population = sum(found.totals["customers"] for found in of.values())
+        money = sum((found.totals["money"] for found in of.values()), Decimal(0))
+        if "" in of:
+            done.unassigned[segmentation.name] = of[""].totals["customers"]
+        for segment in segmentation.segments:
+            found = of.get(segment.name, _nobody(totals, medians.values()))
+            customers, monetary = found.totals["customers"], found.totals["money"]
+            done.rows.append(
+                (
+                    snapshot,
+                    segmentation.name,
+                    segment.name,
+                    customers,
+                    customers / population if population else 0.0,
+                    monetary,
+                    float(monetary / money) if money else None,
+                    json.dumps(segment.action.model_dump(exclude_none=True), ensure_ascii=False, sort_keys=True),
+                    *(found.totals[f"mean_{name}"] for name in names),
+                    *(found.value(medians[name]) for name in names),
+                )
             )
-        )
-    return rows
+    return done
+
+
+def _belongs(key: str, segmentation: Segmentation) -> bool:
+    return key.split(_SEPARATOR)[0] == segmentation.name
+
+
+def _nobody(totals: Mapping[str, Column], medians: Iterable[Quantile]) -> Summary:
+    return Summary(
+        dict.fromkeys(totals) | {"customers": 0, "money": Decimal("0.00")}, {q.column: 0 for q in medians}, {}
+    )
 
 
 def _mean(column: str) -> Column:
     """The mean by way of decimals, whose sum does not depend on the order of the rows."""
-    return F.avg(F.col(f"`{column}`").cast("decimal(28,6)")).cast("double")
-
-
-def with_snapshot(rows: Sequence[tuple], snapshot: date) -> list[tuple]:
-    """Put the snapshot before each row."""
-    return [(snapshot, *row) for row in rows]
+    return F.avg(F.col(column).cast("decimal(28,6)")).cast("double")

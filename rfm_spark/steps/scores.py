@@ -7,13 +7,16 @@ from pyspark.sql import functions as F
 
 from rfm_spark.cuts import Cuts
 from rfm_spark.local import local_frame
-from rfm_spark.order_statistics import ALL, group_column
+from rfm_spark.order_statistics import ALL, cleaned, group_column
 
 
 def score_all(frame: DataFrame, cuts: Mapping[str, Cuts]) -> DataFrame:
     """The same customers with one column a criterion, named as the criterion, holding its score.
 
-    A criterion that is SQL has its value under the same name; it moves to `<name>_value`.
+    Reads: one row a customer with its metrics, attributes and own criteria; the cuts of each criterion.
+    Returns: all columns and the scores 1..bins. A criterion that is SQL has its value under the same name; it moves to
+        `<name>_value`.
+    Rules: as `score`; a customer whose group has no cuts scores 1.
     No shuffle: cuts are literals, or where they are grouped a broadcast table of them.
     """
     scores: dict[str, Column] = {}
@@ -29,12 +32,6 @@ def score_all(frame: DataFrame, cuts: Mapping[str, Cuts]) -> DataFrame:
         scores[name] = score(cleaned(F.col(f"`{one.metric}`")), values, one.better)
     kept = [F.col(f"`{name}`").alias(f"{name}_value" if name in cuts else name) for name in frame.columns]
     return joined_frame.select(*kept, *(column.alias(name) for name, column in scores.items()))
-
-
-def cleaned(value: Column) -> Column:
-    """A number as double, with NaN as null and -0.0 as 0.0."""
-    double = value.cast("double")
-    return F.when(~F.isnan(double), F.when(double == 0, F.lit(0.0)).otherwise(double))
 
 
 def _with_group_cuts(frame: DataFrame, cuts: Cuts, key: str, columns: Sequence[str]) -> DataFrame:
@@ -57,7 +54,7 @@ def score(value: Column, cuts: Sequence[Column | float], better: str) -> Column:
     return F.coalesce(scored, F.lit(1)).cast("int")
 
 
-def joined(scores: Sequence[Column], bins: Sequence[int]) -> Column:
-    """`rfm_score`: the scores in order, such as 545, with `-` between where any criterion has more than 9 bins."""
-    separator = "-" if max(bins, default=0) > 9 else ""
-    return F.concat_ws(separator, *(column.cast("string") for column in scores))
+def rfm_score(cuts: Mapping[str, Cuts]) -> Column:
+    """The scores of the criteria in their order, such as 545, with `-` between where any has more than 9 bins."""
+    separator = "-" if max((one.bins for one in cuts.values()), default=0) > 9 else ""
+    return F.concat_ws(separator, *(F.col(f"`{name}`").cast("string") for name in cuts))

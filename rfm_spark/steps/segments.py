@@ -15,9 +15,10 @@ def assign(scored: DataFrame, segmentation: Segmentation) -> DataFrame:
     """The same customers with `segment` and `rule`, the condition that fired.
 
     Reads: one row a customer with its metrics, attributes and one column a criterion holding its score.
-    Rules: in the config's order, the first whose condition is true wins; `otherwise` takes the rest; null where
-        nothing holds. No shuffle.
+    Rules: in the config's order, the first whose condition is true wins; `otherwise` takes the rest; both null where
+        nothing holds.
     Raises: ConfigError where a condition does not resolve.
+    No shuffle.
     """
     for i, segment in enumerate(segmentation.segments):
         _resolve(scored, segment, f"segmentations.{segmentation.name}.segments[{i}].when")
@@ -30,11 +31,34 @@ def assign(scored: DataFrame, segmentation: Segmentation) -> DataFrame:
     )
 
 
+def narrow(
+    assigned: DataFrame, segmentation: str, rfm_score: Column, scored: Sequence[str], criteria: Sequence[str]
+) -> DataFrame:
+    """One row a customer and segmentation, as `customer_segments` without the previous segment.
+
+    Reads: a frame of `assign`; `scored`, the criteria that the segmentation scores; `criteria`, those that any does.
+    Returns: snapshot_date, segmentation, customer_key, segment, rfm_score, rule, `<criterion>_score` of each of
+        `criteria`, null where it is not scored. No shuffle.
+    """
+    null = F.lit(None).cast("int")
+    return assigned.select(
+        "snapshot_date",
+        F.lit(segmentation).alias("segmentation"),
+        "customer_key",
+        "segment",
+        rfm_score.alias("rfm_score"),
+        "rule",
+        *((F.col(f"`{name}`") if name in scored else null).alias(f"{name}_score") for name in criteria),
+    )
+
+
 def with_previous(assigned: DataFrame, previous: DataFrame | None) -> DataFrame:
-    """Add previous_segment and segment_since from the newest earlier complete snapshot.
+    """The same customers with `previous_segment` and `segment_since` from the newest earlier complete snapshot.
 
     Reads: assigned (snapshot_date, segmentation, customer_key, segment, …); previous (segmentation, customer_key,
-        segment, segment_since) or None for the first snapshot. One join by customer_key.
+        segment, segment_since) or None for the first snapshot.
+    Rules: a newcomer has no previous segment; who is in the same one, or in none again, keeps the date.
+    One shuffle of either side, by segmentation and customer, where neither is small.
     """
     if previous is None:
         return assigned.withColumns(
@@ -57,7 +81,8 @@ def with_previous(assigned: DataFrame, previous: DataFrame | None) -> DataFrame:
 def moves(placed: DataFrame) -> DataFrame:
     """One row a segmentation and pair of segments: segmentation, from (`(new)` for newcomers), to, customers.
 
-    Reads: a frame of `with_previous`. One small aggregate; the rows sum to the population.
+    Reads: a frame of `with_previous`. Rules: who stays is a pair too, so the rows sum to the population.
+    One shuffle, of a row a pair and task.
     """
     before = F.coalesce("previous_segment", F.lit("(new)")).alias("from")
     grouped = placed.groupBy("segmentation", before, F.col("segment").alias("to"))

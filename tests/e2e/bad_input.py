@@ -55,7 +55,7 @@ def project_file(folder: Path, sources: list[dict[str, Any]], **sections: Any) -
         "currency": "EUR",
         "lake": {"path": "lake"},
         "sources": sources,
-        "contract": {"max_quarantined_share": 1.0},
+        "contract": {"max_quarantined_share": 1.0, "max_amount": 1e16},
         "segmentations": [
             {
                 "name": "value",

@@ -52,7 +52,7 @@ def done(_session, tmp_path_factory):
         },
     )
     fitted = write(folder / "fitted.yaml", {"bins": 2, "group_by": "country"})
-    frozen = write(folder / "frozen.yaml", {"method": "frozen", "snapshot": JULY, "group_by": "country"})
+    frozen = write(folder / "frozen.yaml", {"bins": 2, "method": "frozen", "snapshot": JULY, "group_by": "country"})
     project = Project.load(fitted)
     project.run(_session, as_of=JULY)
     october = rfm_spark(_session, "segment", fitted, "--as-of", OCTOBER, "--cut-points-from", JULY)
