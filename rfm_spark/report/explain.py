@@ -117,8 +117,7 @@ def _cuts(
     segmentation: Segmentation, criterion: str, values: Mapping[str, Any], cuts: Sequence[Mapping[str, Any]]
 ) -> list[float]:
     """The cut-points that a customer was scored by: those of its group, or `all` where they are not grouped."""
-    own = segmentation.scoring.criteria.get(criterion)
-    group_by = (own.group_by if own else None) or segmentation.scoring.group_by
+    group_by = segmentation.scoring.of(criterion).group_by
     mine = [row for row in cuts if row["criterion"] == criterion]
     if group_by is None or all(row["group"] == "all" for row in mine):
         group = "all"

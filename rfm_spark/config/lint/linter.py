@@ -40,14 +40,6 @@ def lint(config: ProjectConfig) -> LintReport:
     return report
 
 
-def bins_of(segmentation: Segmentation, criterion: str) -> int:
-    """How many scores a criterion has in a segmentation."""
-    own = segmentation.scoring.criteria.get(criterion)
-    if own is not None and own.cuts:
-        return len(own.cuts) + 1
-    return own.bins if own is not None and own.bins else segmentation.scoring.bins
-
-
 @dataclass
 class _Rule:
     """A segment with the combinations its condition holds for, and those it wins."""
@@ -92,11 +84,11 @@ class _Linter:
 
     def _space(self, trees: list[exp.Expr]) -> tuple[Conditions, Space]:
         criteria = self.config.criteria_of(self.segmentation)
-        bins = {name: bins_of(self.segmentation, name) for name in criteria}
+        bins = {name: self._bins(name) for name in criteria}
         columns, attributes = known.metrics(self.config), known.attributes(self.config)
         conditions = Conditions(trees, bins, columns, attributes)
         for name, criterion in criteria.items():
-            term, cuts = conditions.terms.get(criterion.metric or ""), self._cuts(name)
+            term, cuts = conditions.terms.get(criterion.metric or ""), self.segmentation.scoring.of(name).cuts
             if term is not None and term.kind == "number" and cuts:
                 term.cuts = cuts
         space = conditions.space()
@@ -109,9 +101,8 @@ class _Linter:
             space = conditions.space()
         return conditions, space
 
-    def _cuts(self, criterion: str) -> tuple[float | int, ...]:
-        own = self.segmentation.scoring.criteria.get(criterion)
-        return tuple(own.cuts) if own is not None and own.cuts else ()
+    def _bins(self, criterion: str) -> int:
+        return self.segmentation.scoring.of(criterion).bins
 
     # --- who wins ---
 
@@ -137,7 +128,7 @@ class _Linter:
         for name, criterion in self.config.criteria_of(self.segmentation).items():
             term = conditions.terms.get(criterion.metric or "")
             if term is not None and term.kind == "number" and name in conditions.scores:
-                score = ScoreLink(name, criterion, term, bins_of(self.segmentation, name))
+                score = ScoreLink(name, criterion, term, self._bins(name))
                 possible &= space.where({name, term.text}, score.fits)[0]
         return possible
 
@@ -164,7 +155,7 @@ class _Linter:
         if when is None:
             self._warn(rule.path, f"nobody is left for {name}: the segments before it take every cell")
         elif not rule.matches:
-            ranges = ", ".join(f"{c} 1..{bins_of(self.segmentation, c)}" for c in self._mentioned(when))
+            ranges = ", ".join(f"{c} 1..{self._bins(c)}" for c in self._mentioned(when))
             can_hold = f"a condition that can hold ({ranges})" if ranges else "a condition that can hold"
             self._error(
                 f"{rule.path}.when", f"{name} can never fire: found {expressions.shown(when)}, expected {can_hold}"
