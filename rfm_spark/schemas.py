@@ -105,10 +105,12 @@ QUARANTINE = TableSpec(
     "quarantine",
     "one row a source row that did not meet the contract",
     (
-        _required("quarantine_id", "string", "MD5 of source, record and occurrence"),
+        _required("quarantine_id", "string", "MD5 of source, record_hash and occurrence"),
         _required("source", "string", "name of the source"),
         _required("reasons", "array<string>", "every reason, sorted"),
         _required("record", "string", "the raw row as JSON"),
+        _required("record_hash", "string", "MD5 of the raw row, its columns by name and without nulls"),
+        _required("record_schema", "string", "schema of the raw row, to read record back by"),
         Column("source_file", "string", "file that brought it; null for tables"),
         _required("run_id", "string", "run that judged it last"),
         _required("ingest_date", "date", "date of the run that first saw it"),

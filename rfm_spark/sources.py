@@ -59,11 +59,6 @@ def read(spark: SparkSession, source: Source) -> DataFrame:
     return canonical(_load(spark, source), source)
 
 
-def raw_schema(spark: SparkSession, source: Source) -> T.StructType:
-    """The schema of the source's raw rows, to read quarantined records back."""
-    return T.StructType([field for field in _load(spark, source).schema if field.name != FILE])
-
-
 def canonical(raw: DataFrame, source: Source) -> DataFrame:
     """Map a frame of raw columns (and `_file`) to canonical ones; see `read`."""
     names = [name for name in raw.columns if name != FILE]

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from rfm_spark.config import expressions
-from rfm_spark.config.known import repeated
+from rfm_spark.config import expressions, known
 from rfm_spark.config.models import ProjectConfig, line_of
 from rfm_spark.config.patterns import currency_fault, timezone_fault
 from rfm_spark.config.segment_checks import criteria_findings, segmentation_findings
@@ -58,7 +57,7 @@ def _names(config: ProjectConfig) -> Iterator[Finding]:
         "segmentations": [segmentation.name for segmentation in config.segmentations],
     }
     for section, names in lists.items():
-        for i, first in repeated(names).items():
+        for i, first in known.repeated(names).items():
             message = f"found {found(names[i])}, which {section}[{first}] is named, expected another name"
             yield f"{section}[{i}].name", message
 
@@ -70,6 +69,8 @@ def _contract(config: ProjectConfig) -> Iterator[Finding]:
     sources = [source.name for source in config.sources]
     for i, rule in enumerate(contract.rules):
         path = f"contract.rules[{i}]"
+        if rule.name in known.REASONS:
+            yield f"{path}.name", f"found {rule.name}, a reason of the contract itself, expected another name"
         for message in expressions.faults(rule.sql, boolean=True):
             yield f"{path}.sql", message
         if rule.sources == []:

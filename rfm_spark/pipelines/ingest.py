@@ -55,7 +55,8 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         quarantine.write(run, settlement.identified, settlement.settled, others)
     with run.stage("customers"):
         all_profiles = _write_customers(run, profiles)
-    run.release()
+    if not run.dry:
+        run.release()
     return Ingested(all_events, all_profiles)
 
 
@@ -68,10 +69,13 @@ def replay(run: Run, reason: str | None) -> None:
         held = quarantine.held(run, [source.name for source in run.config.event_sources()], reason)
         mapped = quarantine.mapped_again(run, held)
         conservation.count_read(run, mapped)
+        names, stage.rows = list(mapped), conservation.total(run, "rows_read")
         mapped |= {s.name: sources.read(run.spark, s) for s in _of_kind(run, "rates")}
+    if not names:
+        return
     with run.stage("contract") as stage:
         settlement = _settle(run, mapped)
-        conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
+        conservation.count_events(run, settlement.settled, names)
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("events") as stage:
         _, stage.rows = _write_events(run, settlement)
@@ -111,7 +115,8 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame]) -> _Settlement:
     dated = rates.spans(reduce(DataFrame.unionByName, clean_rates)) if clean_rates else None
     judged = [_judge(run, s, mapped[s.name], dated) for s in run.config.event_sources() if s.name in mapped]
     identified = _identify(run, reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), judged))
-    nets_orders = run.config.refunds.policy == "net_on_order_date"
+    refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
+    nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
     # the raw record is made only where it may be needed: it is wide, and clean rows drop it
     needed = (F.size("reasons") > 0) | (F.lit(nets_orders) & (F.col("event_type") == "refund"))
     settled = run.keep(events.settle(identified.withColumn("record", F.when(needed, F.col("record"))), existing))
@@ -124,8 +129,9 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame]) -> _Settlement:
 def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None) -> DataFrame:
     foreign = "currency" in source.columns or (source.currency or run.config.currency) != run.config.currency
     judged = contract.judge_events(mapped, source, run.config, dated if foreign else None)
-    declared = F.lit(source.event_id_columns is not None)
-    return judged.withColumns({"declared_id": declared, "on_change": F.lit(source.on_change)})
+    declared = source.event_id_columns is not None
+    on_change = source.on_change if declared else "replace"
+    return judged.withColumns({"declared_id": F.lit(declared), "on_change": F.lit(on_change)})
 
 
 def _of_kind(run: Run, kind: str) -> list[Source]:

@@ -1,10 +1,12 @@
 """The table `quarantine`: every rejected row once, until it passes."""
 
+import json
 from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from rfm_spark import __version__, config, schemas, sources
 from rfm_spark.errors import InputError
@@ -13,11 +15,11 @@ from rfm_spark.pipelines.published import complete_runs
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import events
 
+_TABLE = schemas.QUARANTINE.column_names()
 _MERGE = (
     "WHEN MATCHED AND s.gone THEN DELETE "
     "WHEN MATCHED AND t.reasons <> s.reasons THEN UPDATE SET t.reasons = s.reasons, t.run_id = s.run_id "
-    "WHEN NOT MATCHED AND NOT s.gone THEN INSERT (quarantine_id, source, reasons, record, source_file, run_id, "
-    "ingest_date) VALUES (s.quarantine_id, s.source, s.reasons, s.record, s.source_file, s.run_id, s.ingest_date)"
+    f"WHEN NOT MATCHED AND NOT s.gone THEN INSERT ({', '.join(_TABLE)}) VALUES ({', '.join(f's.{c}' for c in _TABLE)})"
 )
 _COLUMNS = ["source", "source_file", "reasons", "record"]
 _FEW = 1_000_000  # rows that one file holds well
@@ -33,7 +35,8 @@ def write(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[
         done = run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if expected < _FEW else rows, None)
         conservation.written("quarantine", expected, done.rows)
         return
-    passing = [frame.filter(F.size("reasons") == 0).select("source", "record") for frame in (identified, *others)]
+    hashed = F.col("record.hash").alias("record_hash")
+    passing = [frame.filter(F.size("reasons") == 0).select("source", hashed) for frame in (identified, *others)]
     _merge(run, rows, _freed(run, reduce(DataFrame.unionByName, passing), rows))
 
 
@@ -53,14 +56,18 @@ def held(run: Run, names: Sequence[str], reason: str | None) -> DataFrame:
 
 def mapped_again(run: Run, rows: DataFrame) -> dict[str, DataFrame]:
     """The raw rows behind quarantined records, mapped as their sources are mapped today."""
+    parts: dict[str, list[DataFrame]] = {}
+    for name, schema in rows.select("source", "record_schema").distinct().collect():
+        of_schema = rows.filter((F.col("source") == name) & (F.col("record_schema") == schema))
+        # what did not parse once stays a column like any other, so that it still is what it was
+        read = F.from_json("record", StructType.fromJson(json.loads(schema)), {"columnNameOfCorruptRecord": "_none"})
+        raw = of_schema.select(read.alias("raw"), F.col("source_file").alias(sources.FILE))
+        parts.setdefault(name, []).append(raw.select("raw.*", sources.FILE))
     mapped = {}
-    for source in run.config.event_sources():
-        schema = sources.raw_schema(run.spark, source)
-        raw = rows.filter(F.col("source") == source.name).select(
-            F.from_json("record", schema).alias("raw"), F.col("source_file").alias(sources.FILE)
-        )
-        mapped[source.name] = sources.canonical(raw.select("raw.*", sources.FILE), source)
-        run.inputs[source.name] = "quarantine"
+    for name, frames in parts.items():
+        whole = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
+        mapped[name] = sources.canonical(whole, run.config.source(name))
+        run.inputs[name] = "quarantine"
     return mapped
 
 
@@ -85,7 +92,7 @@ def _freed(run: Run, passing: DataFrame, rejected_now: DataFrame) -> DataFrame |
         rows = rows.filter(F.arrays_overlap("reasons", late))
     if rows.isEmpty():
         return None
-    return _gone(rows.join(passing, ["source", "record"], "left_semi"), rejected_now)
+    return _gone(rows.join(passing, ["source", "record_hash"], "left_semi"), rejected_now)
 
 
 def _gone(rows: DataFrame, rejected_now: DataFrame) -> DataFrame:

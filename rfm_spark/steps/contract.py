@@ -17,6 +17,11 @@ _ZONED_TEXT = r"\d[T ]\d[\d:.]*\s*[A-Za-z+\[-]"  # something stands after the ti
 _SPACE = " \t\r\n\u00a0"
 _ZONED_PATTERN = "XxZzVO"
 _SEPARATOR = "\x1f"
+_RATE, _CONVERTIBLE = "decimal(20,12)", "decimal(17,2)"  # whose product fits 38 digits, so that it is rounded once
+_WHOLE_TIMES = {  # of timestamps, JSON would keep the milliseconds alone
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+}
 
 
 def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates: DataFrame | None) -> DataFrame:
@@ -26,7 +31,7 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
     Returns: source, event_base, order_is_event, source_customer_id, customer_key, event_type, event_ts (UTC),
         event_date (project's zone), order_id, amount (positive, project's currency), duration_seconds,
         original_amount, original_currency, content_hash, source_file, extra columns, reasons (sorted; empty: clean)
-        and record (JSON, computed only where it is used).
+        and record (json, hash, schema of the raw row, computed only where used).
     Rules: a local time that a zone skips moves forward by the gap, one that it repeats is the first; amounts round
         half up to the cent; a refund's amount is its absolute value; null does not meet a rule of the user's.
     No shuffle but for the broadcast of `rates`.
@@ -49,7 +54,7 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
         F.col("_file").alias("source_file"),
         *extras,
         _all_reasons(parsed, reasons).alias("reasons"),
-        _record().alias("record"),
+        _record(parsed).alias("record"),
     )
     converted = F.col("original_currency") != config.currency
     return judged.withColumns(
@@ -84,7 +89,7 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         _content_hash(parsed, ["customer_key", "event_date", *attributes]).alias("content_hash"),
         F.col("_file").alias("source_file"),
         _all_reasons(parsed, reasons).alias("reasons"),
-        _record().alias("record"),
+        _record(parsed).alias("record"),
     )
 
 
@@ -94,7 +99,7 @@ def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> Dat
         {
             "currency": F.upper(_text("c_currency")),
             "date": _local_time(mapped, "c_date", source).cast("date"),
-            "rate": _trimmed(F.col("c_rate")).try_cast("decimal(28,10)"),
+            "rate": _trimmed(F.col("c_rate")).try_cast(_RATE),
         }
     )
     reasons = {
@@ -112,7 +117,7 @@ def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> Dat
         _content_hash(parsed, ["currency", "date", "rate"]).alias("content_hash"),
         F.col("_file").alias("source_file"),
         _all_reasons(parsed, reasons).alias("reasons"),
-        _record().alias("record"),
+        _record(parsed).alias("record"),
     )
 
 
@@ -238,7 +243,7 @@ def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | 
         & (F.col("event_date") < F.col("valid_to"))
     )
     own = F.col("original_currency") == config.currency
-    converted = F.round(F.col("original_amount") * F.col("_rate"), 2).try_cast(MONEY)
+    converted = F.round(F.col("original_amount").try_cast(_CONVERTIBLE) * F.col("_rate"), 2).try_cast(MONEY)
     return (
         parsed.join(dated, on, "left")
         .withColumn("amount", F.when(own, F.col("original_amount")).otherwise(converted))
@@ -361,6 +366,16 @@ def _content_hash(parsed: DataFrame, names: list[str]) -> Column:
     return F.xxhash64(*columns, nulls)
 
 
-def _record() -> Column:
-    """The raw row as JSON; ask for it only where it is used."""
-    return F.to_json(F.col("_raw"), {"ignoreNullFields": "false"})
+def _record(parsed: DataFrame) -> Column:
+    """The raw row: its JSON, its hash, and its schema to read the JSON back by; ask for it only where it is used.
+
+    Neither the order of columns nor an empty one more changes the hash.
+    """
+    schema = parsed.schema["_raw"].dataType
+    assert isinstance(schema, T.StructType)
+    cells = F.struct(*(F.col(f"_raw.{quoted(name)}") for name in sorted(schema.fieldNames(), key=str.lower)))
+    return F.struct(
+        F.to_json(F.col("_raw"), _WHOLE_TIMES | {"ignoreNullFields": "false"}).alias("json"),
+        F.md5(F.to_json(cells, _WHOLE_TIMES)).alias("hash"),
+        F.lit(schema.json()).alias("schema"),
+    )

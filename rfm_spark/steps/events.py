@@ -42,7 +42,8 @@ def settle(rows: DataFrame, existing: DataFrame | None) -> DataFrame:
     Rules: a row with reasons is quarantined; same event_id and content is an exact duplicate, also of content that
         was replaced since; other content within one delivery quarantines all of them, in a later delivery the new
         ones, unless `on_change` is replace.
-    One shuffle by event_id (none where `identify` made it and the lake is empty).
+    One shuffle by event_id (none where `identify` made it and the lake is empty); where the lake has events, their
+        ids and hashes are shuffled too.
     """
     compared = _compared(_beside_existing(rows, existing))
     bad, first = F.size("reasons") > 0, F.col("_nth") == 1
@@ -72,7 +73,9 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None) -> DataFrame:
     theirs = existing.select(
         "source", "event_id", F.col("content_hash").alias("_theirs"), F.col("earlier_content").alias("_earlier")
     )
-    same = (F.col("content_hash") == F.col("_theirs")) | F.array_contains("_earlier", F.col("content_hash"))
+    # without a declared id the row is its own identity, so that what changed is its mapping: the newest holds
+    replaced_since = F.col("declared_id") & F.array_contains("_earlier", F.col("content_hash"))
+    same = (F.col("content_hash") == F.col("_theirs")) | replaced_since
     known = F.coalesce(same, F.lit(False)) & (F.size("reasons") == 0)
     return rows.join(theirs, ["source", "event_id"], "left").withColumn("known", known)
 
@@ -93,26 +96,22 @@ def match_refunds(settled: DataFrame, existing_orders: DataFrame | None) -> Data
     """Quarantine refunds whose (customer_key, order_id) no accepted purchase has.
 
     Reads: settled rows; `existing_orders` (customer_key, order_id) of purchases already in the lake, or None.
-    Two shuffles of the refunds' keys; the orders are only filtered by them.
+    Shuffles of the refunds and of the orders that they name; all else is only filtered.
     """
-    refund = (F.col("event_type") == "refund") & (F.col("outcome") != DUPLICATE)
+    refund = F.coalesce((F.col("event_type") == "refund") & (F.col("outcome") != DUPLICATE), F.lit(False))
     key = ["customer_key", "order_id"]
     wanted = settled.filter(refund).select(*key).distinct()
     orders = settled.filter((F.col("event_type") == "purchase") & is_kept()).select(*key)
     if existing_orders is not None:
         orders = orders.unionByName(existing_orders.select(*key))
     found = orders.join(wanted, key, "left_semi").distinct().withColumn("_found", F.lit(True))
-    unmatched = refund & F.col("_found").isNull()
-    return (
-        settled.join(found, key, "left")
-        .withColumns(
-            {
-                "outcome": F.when(unmatched, QUARANTINED).otherwise(F.col("outcome")),
-                "reasons": F.when(unmatched, _and_reason(NO_ORDER)).otherwise(F.col("reasons")),
-            }
-        )
-        .drop("_found")
-    )
+    unmatched = F.col("_found").isNull()
+    matched = settled.filter(refund).join(found, key, "left")
+    judged = {
+        "outcome": F.when(unmatched, QUARANTINED).otherwise(F.col("outcome")),
+        "reasons": F.when(unmatched, _and_reason(NO_ORDER)).otherwise(F.col("reasons")),
+    }
+    return settled.filter(~refund).unionByName(matched.withColumns(judged).drop("_found"))
 
 
 def is_kept() -> Column:
@@ -123,15 +122,18 @@ def is_kept() -> Column:
 def quarantine_rows(rejected: DataFrame, run_id: str, ingest_date: Column) -> DataFrame:
     """One row a rejected source row, as table `quarantine`; the id is the same whenever the row is judged again.
 
-    Reads: rows with source, source_file, reasons, record. One shuffle by record, of the rejected alone.
+    Reads: rows with source, source_file, reasons, record (json, hash, schema).
+    One shuffle by the record's hash, of the rejected alone.
     """
-    occurrence = F.row_number().over(W.partitionBy("source", "record").orderBy("source_file"))
-    identity = F.concat_ws("\x1f", "source", "record", occurrence.cast("string"))
+    occurrence = F.row_number().over(W.partitionBy("source", "record.hash").orderBy("source_file"))
+    identity = F.concat_ws("\x1f", "source", "record.hash", occurrence.cast("string"))
     return rejected.select(
         F.md5(identity).alias("quarantine_id"),
         "source",
         "reasons",
-        "record",
+        F.col("record.json").alias("record"),
+        F.col("record.hash").alias("record_hash"),
+        F.col("record.schema").alias("record_schema"),
         "source_file",
         F.lit(run_id).alias("run_id"),
         ingest_date.alias("ingest_date"),

@@ -119,6 +119,7 @@ MALFORMED = [
     ({"contract.latest": "1999-01-01"}, "contract.earliest", ["2000-01-01", "before latest (1999-01-01)"]),
     ({"contract.rules.0.sources": ["order"]}, "contract.rules[0].sources[0]", ["'order'", "did you mean orders?"]),
     ({"contract.rules.1": {"name": "positive", "sql": "a > 0"}}, "contract.rules[1].name", ["contract.rules[0]"]),
+    ({"contract.rules.0.name": "no_customer"}, "contract.rules[0].name", ["a reason of the contract itself"]),
     ({"contract.rules.0.sql": "price > "}, "contract.rules[0].sql", ["missing after `>` at character 7"]),
     ({"contract.rules.0.sql": "price * 2"}, "contract.rules[0].sql", ["`price * 2`", "true or false"]),
     # --- SQL ---
