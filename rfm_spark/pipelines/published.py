@@ -54,7 +54,8 @@ class Published:
         if segments is None:
             return None
         newest = segments.groupBy("segmentation").agg(F.max("snapshot_date").alias("snapshot_date"))
-        return segments.join(F.broadcast(newest), ["segmentation", "snapshot_date"], "left_semi")
+        key = ["segmentation", "snapshot_date"]
+        return segments.join(F.broadcast(newest), key, "left_semi").select(segments.columns)
 
     def _torn(self, table: str, version: int, own: Mapping[date, int]) -> list[date]:
         """Snapshots that a run which never completed has replaced since they were published."""

@@ -84,8 +84,6 @@ def recorded(run: Run) -> Iterator[None]:
             if not run.dry:
                 run.lake.verify()
                 _write(run, COMPLETE, 0, None)
-                if run.config.lake.catalog:
-                    define_current_segments(run.lake)
         except Exception as error:
             fault = error if isinstance(error, RfmSparkError) else sources.cause(error, run.config.sources)
             fault = fault or cause(error, f"run {run.run_id}")
@@ -97,6 +95,8 @@ def recorded(run: Run) -> Iterator[None]:
         finally:
             run.release()
             run.lake.release()
+        if run.config.lake.catalog and not run.dry:
+            define_current_segments(run.lake)
 
 
 def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:

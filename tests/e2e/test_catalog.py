@@ -1,0 +1,31 @@
+"""A lake in a catalog: the same tables, and `current_segments` a view that any session of the catalog reads."""
+
+import pytest
+from e2e import faults
+from e2e.faults import FIRST, SECOND
+
+
+@pytest.mark.slow
+def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monkeypatch):
+    from rfm_spark import Project
+
+    config = faults.write_project(tmp_path)
+    tiny = Project.load(config, ["lake={catalog: spark_catalog, schema: tiny}"])
+    try:
+        tiny.run(spark, as_of=FIRST)
+        assert view(spark) == sorted(map(tuple, tiny.read(spark, "current_segments").collect()))
+        with monkeypatch.context() as patched:
+            faults.kill_after(patched, "segment_profiles")
+            with pytest.raises(faults.Killed):
+                tiny.segment(spark, as_of=SECOND)
+        assert {row[0] for row in view(spark)} == {FIRST}
+        tiny.segment(spark, as_of=SECOND)
+        assert {row[0] for row in view(spark)} == {SECOND}
+        assert view(spark) == sorted(map(tuple, tiny.read(spark, "current_segments").collect()))
+    finally:
+        spark.sql("DROP SCHEMA IF EXISTS tiny CASCADE")
+
+
+def view(spark) -> list[tuple]:
+    """The rows of the view, the snapshot first."""
+    return sorted(map(tuple, spark.table("spark_catalog.tiny.current_segments").collect()))
