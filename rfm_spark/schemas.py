@@ -162,7 +162,7 @@ CUT_POINTS = TableSpec(
         _required("method", "string", "approx_quantile, interpolated, fixed or frozen"),
         Column("relative_error", "double", "of the stored value, in rank; 0 where it is exact", "share of customers"),
         Column("customers", "bigint", "customers it was fitted on", "customers"),
-        Column("distinct_values", "bigint", "distinct values among them; above 2 million values within about 1 %"),
+        Column("distinct_values", "bigint", "distinct values among them; above 2 million values, within 5 %"),
         Column("attainable_scores", "array<int>", "scores that occur among them; ties can leave some out"),
     ),
     ("snapshot_date", "segmentation", "criterion", "group", "position"),

@@ -47,7 +47,7 @@ def settle(rows: DataFrame, existing: DataFrame | None) -> DataFrame:
     """
     compared = _compared(_beside_existing(rows, existing))
     bad, first = F.size("reasons") > 0, F.col("_nth") == 1
-    changed = F.col("_theirs").isNotNull()
+    changed = F.coalesce(F.col("_theirs") != F.col("content_hash"), F.lit(False))
     contradicts = ~F.col("known") & (F.col("_differ") | (changed & (F.col("on_change") != "replace")))
     outcome = (
         F.when(bad | contradicts, QUARANTINED)

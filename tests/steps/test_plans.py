@@ -4,7 +4,7 @@ import io
 from contextlib import redirect_stdout
 from datetime import date
 
-from rfm_spark.cuts import CriterionCut, Cuts
+from rfm_spark.cuts import Cuts, Cutting
 
 
 def plan_of(frame) -> str:
@@ -79,10 +79,7 @@ def test_no_window_of_the_package_is_unpartitioned():
             assert banned not in text, f"{file.name}: {banned}"
 
 
-def test_criterion_cut_defaults_are_those_of_the_config():
+def test_the_defaults_of_a_cut_are_those_of_the_config():
     from rfm_spark.config.models import Scoring
 
-    scoring, cut = Scoring(), CriterionCut("f", "frequency", "high")
-    assert (cut.bins, cut.method, cut.relative_error, cut.refine) == (
-        scoring.bins, scoring.method, scoring.relative_error, scoring.refine,
-    )  # fmt: skip
+    assert Scoring().of("f") == Cutting()
