@@ -1,0 +1,132 @@
+"""`scripts/bench`: generate, run every side in a process of its own, check, store, and write README's table."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmark import check, report, sides
+from benchmark.generate import generate
+from benchmark.job import Data
+from benchmark.measure import measured
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "scripts" / "bench_results"
+
+
+def main() -> None:
+    """Parse the arguments and run what they ask for."""
+    if sys.argv[1:2] == ["one"]:  # a side, in its own process
+        _, _, job, side, folder, out = sys.argv
+        sides.work(job, side)(Data(Path(folder)), Path(out))
+        return
+    asked = _arguments()
+    if not asked.table_only:
+        for events in asked.events:
+            for job in asked.jobs:
+                _bench(asked, job, events)
+    print(report.tables(RESULTS))
+    if not asked.no_store:
+        report.into_readme(ROOT / "README.md", RESULTS)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    add = parser.add_argument
+    add("--events", type=int, nargs="+", default=[1_000_000, 10_000_000], help="sizes; 10 GB of disk for 200 million")
+    add("--jobs", nargs="+", default=["classic", "whole"], choices=list(report.TITLES))
+    add("--sides", nargs="+", help="some of the sides alone; the first is what the others are checked against")
+    add("--repeats", type=int, default=3)
+    add("--no-floors", action="store_true", help="leave out reading alone and starting alone")
+    add("--timeout", type=float, default=1800.0, help="seconds a run")
+    add("--memory", type=float, default=0.8 * _memory_mb(), help="MB a run, all its processes together")
+    add("--seed", type=int, default=20250101)
+    add("--cache", type=Path, default=ROOT / ".bench", help="where generated data and results of runs lie")
+    add("--no-store", action="store_true", help="print alone")
+    add("--table-only", action="store_true", help="write README's table from the stored results")
+    return parser.parse_args()
+
+
+def _bench(asked: argparse.Namespace, job: str, events: int) -> None:
+    say(f"{job}, {events:,} events: generating where they are missing")
+    data = generate(asked.cache, events, asked.seed, raw=job == "whole")
+    meta = json.loads((data.folder / "meta.json").read_text())
+    before = report.surroundings(["scripts/bench", *sys.argv[1:]]) | {"load_before": os.getloadavg()}
+    chosen = asked.sides or list(sides.SIDES[job])
+    runs = _interleaved(asked, job, chosen, data, check_them=True)
+    floors = {}
+    for floor in ("scan", "start") if job == "classic" and not asked.no_floors else ():
+        names = [side for side in sides.SIDES[floor] if any(side in one or one in side for one in chosen)]
+        done = _interleaved(asked, floor, names, data, check_them=False)
+        floors[floor] = {side: report.summary(found) for side, found in done.items()}
+    result = {
+        "job": job,
+        "events_asked": events,
+        "rows": meta["events_rows" if job == "classic" else "raw_rows"],
+        "data": meta,
+        "repeats": asked.repeats,
+        **before,
+        "load_after": os.getloadavg(),
+        "memory_limit_mb": asked.memory,
+        "timeout_seconds": asked.timeout,
+        "sides": {side: report.summary(found) for side, found in runs.items()},
+        "floors": floors,
+        "runs": runs,
+    }
+    if not asked.no_store:
+        say(f"stored in {report.store(RESULTS, result).relative_to(ROOT)}")
+
+
+def _interleaved(
+    asked: argparse.Namespace, job: str, chosen: list[str], data: Data, *, check_them: bool
+) -> dict[str, list[dict[str, Any]]]:
+    """Each side once, then each again; what failed for want of time or memory is not tried again."""
+    outs, runs = data.folder / "out", {side: [] for side in chosen}
+    shutil.rmtree(outs, ignore_errors=True)
+    outs.mkdir()
+    reference = outs / "reference"
+    for _ in range(asked.repeats):
+        for side in chosen:
+            if any(run["status"] != "done" for run in runs[side]):
+                continue
+            out = outs / side.replace(" ", "_").replace(",", "")
+            arguments = ["one", job, side, str(data.folder), str(out)]
+            run = measured(arguments, out.with_suffix(".log"), asked.timeout, asked.memory).as_dict()
+            if check_them and run["status"] == "done":
+                run |= _checked(job, out, reference)
+            runs[side].append(run)
+            say(f"{job} {side}: " + ", ".join(f"{k} {v}" for k, v in run.items() if v != "" and k != "left"))
+            for leftover in outs.glob(f"{out.name}*"):
+                if leftover.suffix != ".log":
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    shutil.rmtree(reference, ignore_errors=True)
+    return runs
+
+
+def _checked(job: str, out: Path, reference: Path) -> dict[str, Any]:
+    found = check.left(job, out)
+    if not reference.exists():
+        shutil.copytree(out, reference)
+        return {"equal": True, "placed_otherwise": 0.0, "left": found.as_dict()}
+    expected = check.left(job, reference)
+    return {
+        "equal": found == expected,
+        "placed_otherwise": check.placed_otherwise(job, out, reference),
+        "left": found.as_dict(),
+    }
+
+
+def say(text: str) -> None:
+    """Progress, on the error stream."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def _memory_mb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+
+
+if __name__ == "__main__":
+    main()

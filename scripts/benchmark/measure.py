@@ -1,0 +1,116 @@
+"""One run of one side in a process of its own: wall and CPU seconds and peak memory, of it and all that it starts."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_PR_SET_CHILD_SUBREAPER = 36
+_EVERY_SECONDS = 0.05
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Measured:
+    """What one run took; `status` is done, timeout, out of memory or failed."""
+
+    status: str
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    message: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb: float) -> Measured:
+    """Run `python -m benchmark …` and wait for it and for all that it has started.
+
+    Processes that their parents leave behind, as a JVM may be, become children of this one and are waited for, so
+    their CPU seconds count. Memory is the sum of resident sets, twenty times a second; above `memory_mb` the run is
+    ended as out of memory.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    began, peak, ended = time.monotonic(), 0.0, ""
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "benchmark", *arguments], stdout=out, stderr=out)
+    cpu, code = 0.0, 0
+    while True:
+        for pid, status, usage in _ended_children():
+            cpu += usage.ru_utime + usage.ru_stime
+            code = os.waitstatus_to_exitcode(status) if pid == process.pid else code
+        tree = list(_descendants(os.getpid()))
+        if not tree:
+            break
+        peak = max(peak, sum(map(_resident_mb, tree)))
+        late = time.monotonic() - began > timeout_seconds
+        if not ended and (late or peak > memory_mb):
+            ended = "timeout" if late else "out of memory"
+            for pid in tree:
+                _kill(pid)
+        time.sleep(_EVERY_SECONDS)
+    process.returncode = code  # it has been waited for
+    wall, text = time.monotonic() - began, log.read_text(errors="replace")
+    if not ended and code:
+        ended = "out of memory" if code == -signal.SIGKILL or _no_memory(text) else "failed"
+    return Measured(ended or "done", round(wall, 2), round(cpu, 2), round(peak, 0), _last_line(text) if ended else "")
+
+
+def _ended_children() -> Iterator[tuple[int, int, Any]]:
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status, usage
+
+
+def _descendants(of: int) -> Iterator[int]:
+    """All living processes below this one."""
+    parents: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                text = Path(entry.path, "stat").read_text(errors="replace")
+            except OSError:  # it has just ended
+                continue
+            parents.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    below = parents.get(of, [])
+    while below:
+        pid = below.pop()
+        yield pid
+        below += parents.get(pid, [])
+
+
+def _resident_mb(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+    except (OSError, IndexError):
+        return 0.0
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _no_memory(text: str) -> bool:
+    return any(word in text for word in ("OutOfMemoryError", "MemoryError", "OutOfMemoryException", "out of memory"))
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line or "Exception" in line]
+    return (telling or lines or [""])[-1][:300]

@@ -1,0 +1,109 @@
+"""rfm_spark's side: the pipeline's steps on clean events, and a whole `Project.run` on the raw rows."""
+
+import os
+from pathlib import Path
+
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from benchmark import job
+from benchmark.job import Data
+from rfm_spark import Project, session
+from rfm_spark.cli import SMALL_BYTES
+from rfm_spark.config.models import Action, Segment, Segmentation
+from rfm_spark.cuts import CriterionCut
+from rfm_spark.steps import activity, cut_points, metrics, scores, segments
+
+QUESTION = "Who is worth what, and who is slipping away?"
+ACTION = {"decision": "decide", "channel": "none", "message": "none"}
+RULES = [(job.INACTIVE, "frequency = 0"), *((box.segment, box.sql()) for box in job.BOXES)]
+REFUNDS = "net_on_refund_date"
+EVENT_COLUMNS = ["customer_key", "event_type", "event_date", "event_month", "order_id", "amount", "duration_seconds"]
+
+
+def classic(data: Data, out: Path) -> None:
+    """Clean events to segments, by the steps of the pipeline; a Delta table."""
+    spark = _session(data, "events")
+    done = activity.activity(spark.read.parquet(data.events), REFUNDS, job.AS_OF)
+    customers = metrics.metrics(done, None, job.BOUNDARIES).select("customer_key", *job.MEASURES).persist()
+    asked = [
+        CriterionCut(name, metric, better, segmentation="value", fit_on="orders")
+        for name, (metric, better) in job.CRITERIA.items()
+    ]
+    fitted = cut_points.fit(customers, asked)
+    scored = scores.score_all(customers, cut_points.by_criterion(asked, fitted))
+    rules = [Segment(name=name, when=when, action=Action(**ACTION)) for name, when in RULES]
+    placed = segments.assign(scored, Segmentation(name="value", question=QUESTION, segments=rules))
+    named = placed.withColumnsRenamed({name: f"{name}_score" for name in job.CRITERIA}).select(*job.COLUMNS)
+    _write(named, out)
+
+
+def whole(data: Data, out: Path) -> None:
+    """Raw rows to events, quarantine, metrics, cut-points, segments, profiles and the run's record; Delta tables."""
+    project = out.with_suffix(".yaml")
+    project.write_text(yaml.safe_dump(config(data, out), sort_keys=False), encoding="utf-8")
+    Project.load(project).run(_session(data, "raw"), as_of=job.AS_OF)
+
+
+def config(data: Data, lake: Path) -> dict:
+    """The project file of the whole job."""
+    sources = [
+        {
+            "name": source,
+            "format": "parquet",
+            "path": str(Path(data.raw(source)).absolute()),
+            "timezone": "UTC",
+            "event_type": {"column": "kind", "values": {"sale": "purchase", "return": "refund"}},
+            "columns": {
+                "source_customer_id": "client",
+                "event_ts": "sold_at",
+                "order_id": "invoice",
+                "amount": "total",
+            },
+            "event_id": ["line_id"],
+        }
+        for source in job.SOURCES
+    ]
+    rules = [{"name": name, "when": when, "action": ACTION} for name, when in RULES]
+    return {
+        "project": "bench",
+        "question": QUESTION,
+        "timezone": "UTC",
+        "currency": "EUR",
+        "lake": {"path": str(lake.absolute())},
+        "sources": sources,
+        "refunds": {"policy": REFUNDS},
+        "reference_period": {"months": 12, "sub_periods": 4},
+        "segmentations": [{"name": "value", "question": QUESTION, "segments": rules}],
+    }
+
+
+def scan(data: Data, out: Path) -> None:
+    """The floor: the columns that the classic job reads, and no more than their sum."""
+    read = _session(data, "events").read.parquet(data.events).select(*EVENT_COLUMNS[:6])
+    read.agg(*scan_sums()).collect()
+
+
+def start(data: Data, out: Path) -> None:
+    """A session, and one trivial query."""
+    _session(data, "events").range(10).selectExpr("sum(id)").collect()
+
+
+def scan_sums() -> list:
+    """Aggregates that need every value of the columns."""
+    return [F.sum("amount"), F.max("event_date"), F.max("event_type"), F.max("customer_key"), F.max("order_id")]
+
+
+def _session(data: Data, part: str) -> SparkSession:
+    """As the command builds it: a quick start for small inputs, the full compiler for large ones."""
+    return session.build(small=data.bytes(part) <= SMALL_BYTES, conf=_conf())
+
+
+def _conf() -> dict[str, str]:
+    folder = os.environ.get("BENCH_EVENT_LOG")  # where time goes, stage by stage
+    return {"spark.eventLog.enabled": "true", "spark.eventLog.dir": folder} if folder else {}
+
+
+def _write(frame: DataFrame, out: Path) -> None:
+    frame.write.format("delta").partitionBy("segment").save(str(out))
