@@ -1,17 +1,11 @@
-"""What README tells people to type: its commands exist, its Python runs as it stands there."""
+"""What README tells people to type: its commands exist, and so do the files it names. Its Python is in
+test_shipped_projects."""
 
 import re
 
-import pytest
 from e2e import shipped
 
 README = (shipped.ROOT / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def left(spark, tmp_path_factory):
-    """The names that the block "From Python" leaves, executed in a copy of conf/."""
-    return shipped.done(spark, "cdnow", tmp_path_factory).left
 
 
 def test_the_table_of_commands_is_the_command():
@@ -39,14 +33,3 @@ def test_what_is_named_is_there():
         assert (shipped.ROOT / path).exists() or path == "conf/x.yaml", path
     listed = re.search(r"Ready projects are in `conf/`: (.*)\.", README)[1]
     assert set(re.findall(r"`(\w+)`", listed)) == set(shipped.AS_OF)
-
-
-def test_the_block_runs_the_project(left):
-    current = left["project"].read(left["spark"], "current_segments").collect()
-    assert len({row["customer_key"] for row in current}) == len(current) == 2357
-
-
-def test_the_block_scores_a_frame_of_ones_own(left):
-    """Frequencies 1 to 10 in five bins: the cut-points are 2, 4, 6, 8."""
-    scored = {row["customer_key"]: row["f"] for row in left["scored"].collect()}
-    assert scored == {f"customer {n}": (n + 1) // 2 for n in range(1, 11)}

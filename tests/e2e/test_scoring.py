@@ -1,7 +1,7 @@
 """How criteria are cut, through the pipeline: in groups, in many bins, fixed, interpolated, frozen; reckoned by hand.
 
-Three snapshots of one lake: fitted in July; October under July's cut-points by `--cut-points-from`; and, for the slow
-test, January, where one segmentation is frozen by its config and the other is fitted anew.
+Three snapshots of one lake: fitted in July; October under July's cut-points by `--cut-points-from`; and January, where
+one segmentation is frozen by its config and the other is fitted anew.
 """
 
 from datetime import date
@@ -11,6 +11,8 @@ import pytest
 import yaml
 from e2e import bad_input as bad
 from e2e.commands import rfm_spark
+
+pytestmark = pytest.mark.slow
 
 JULY, OCTOBER, JANUARY = date(2024, 7, 1), date(2024, 10, 1), date(2025, 1, 1)
 COUNTRIES = {"u": "UK", "f": "FR", "g": "DE"}
@@ -176,7 +178,6 @@ def test_a_group_that_the_frozen_snapshot_did_not_know_scores_one(done):
     assert (found["g1"], found["u1"], found["u3"]) == ("11", "12", "12")
 
 
-@pytest.mark.slow
 def test_one_segmentation_frozen_by_its_config(january):
     """The other is fitted on the eleven of January, of whom u1 has 510 by now."""
     assert cuts(january, JANUARY, "by_country") == BY_COUNTRY

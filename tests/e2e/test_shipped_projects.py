@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 from e2e import shipped
 from e2e.commands import rfm_spark
+from oracle import published
 
 DATA = shipped.ROOT / "conf" / "data"
 # rows read, accepted, quarantined, exact duplicates
@@ -85,6 +86,30 @@ def test_segments_that_nobody_is_in_are_told(done, name):
         for s in each.project.config.segmentations
     ]
     assert told == [", ".join(names) for names in empty if names]
+
+
+# --- CDNOW: README's block "From Python", executed as it stands there ----------------------------------------
+
+
+def test_cdnow_meets_the_published_numbers(done):
+    each, expected = done("cdnow"), published.CDNOW["whole span"]
+    metrics, placed = each.rows("customer_metrics"), each.rows("current_segments")
+    assert len(metrics) == len(placed) == published.CDNOW_CUSTOMERS
+    cuts = sorted((row["position"], row["value"]) for row in each.rows("cut_points") if row["criterion"] == "f")
+    assert [value for _, value in cuts] == expected["cuts"]
+    assert Counter(row["f_score"] for row in placed) == expected["customers_per_score"]
+    assert sum(row["frequency"] for row in metrics) == expected["purchase_days"]
+    assert sum(row["monetary"] for row in metrics) == published.CDNOW_MONEY
+    assert sum(row["monetary"] == 0 for row in metrics) == published.CDNOW_SPEND_NOTHING
+
+
+def test_the_block_of_readme_scores_a_frame_of_ones_own(done):
+    """Frequencies 1 to 10 in five bins: the cut-points are 2, 4, 6, 8."""
+    scored = {row["customer_key"]: row["f"] for row in done("cdnow").left["scored"].collect()}
+    assert scored == {f"customer {n}": (n + 1) // 2 for n in range(1, 11)}
+
+
+# --- the others ---------------------------------------------------------------------------------------------
 
 
 def test_media_readers_by_plain_reckoning(done):
