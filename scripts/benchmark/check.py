@@ -52,7 +52,9 @@ def _segments(job: str, out: Path) -> str:
         return f"(select * from {_table(out)})"
     if (out / "segments").exists():
         return f"(select * from {_table(out / 'segments')})"
-    return f"(from {_table(out / 'customer_segments')} join {_table(out / 'customer_metrics')} using (customer_key))"
+    return (
+        f"(from {_table(out / 'customer_segments')} s join {_table(out / 'customer_metrics')} m using (customer_key))"
+    )
 
 
 def _classic(db: duckdb.DuckDBPyConnection, source: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
 _EVERY_SECONDS = 0.05
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_SAMPLED_EVERY_SECONDS = 0.2
 
 
 @dataclass
@@ -35,11 +35,11 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
     """Run `python -m benchmark …` and wait for it and for all that it has started.
 
     Processes that their parents leave behind, as a JVM may be, become children of this one and are waited for, so
-    their CPU seconds count. Memory is the sum of resident sets, twenty times a second; above `memory_mb` the run is
+    their CPU seconds count. Memory is sampled five times a second; above `memory_mb` the run is
     ended as out of memory.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    began, peak, ended = time.monotonic(), 0.0, ""
+    began, sample_at, peak, ended = time.monotonic(), 0.0, 0.0, ""
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "-m", "benchmark", *arguments], stdout=out, stderr=out)
     cpu, code = 0.0, 0
@@ -50,7 +50,9 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
         tree = list(_descendants(os.getpid()))
         if not tree:
             break
-        peak = max(peak, sum(map(_resident_mb, tree)))
+        if time.monotonic() >= sample_at:
+            peak = max(peak, sum(map(_memory_mb, tree)))
+            sample_at = time.monotonic() + _SAMPLED_EVERY_SECONDS
         late = time.monotonic() - began > timeout_seconds
         if not ended and (late or peak > memory_mb):
             ended = "timeout" if late else "out of memory"
@@ -92,11 +94,13 @@ def _descendants(of: int) -> Iterator[int]:
         below += parents.get(pid, [])
 
 
-def _resident_mb(pid: int) -> float:
+def _memory_mb(pid: int) -> float:
+    """Its resident memory, pages that several processes share divided among them, or a fork would count twice."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
-    except (OSError, IndexError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
         return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def _kill(pid: int) -> None:

@@ -20,7 +20,7 @@ def whole(data: Data, out: Path) -> None:
     db.execute(f"create temp table judged as {_judged(data)}")
     clean = "select * exclude (reasons, nth, client, kind, total) from judged where len(reasons) = 0 and nth = 1"
     db.execute(f"copy ({clean}) to '{out}/events' (format parquet, partition_by (event_month))")
-    names = "{line_id: event_id, client, kind, sold_at: event_ts, invoice: order_id, total}"
+    names = "{line_id: event_id, client: client, kind: kind, sold_at: event_ts, invoice: order_id, total: total}"
     rows = f"select source, reasons, to_json({names})::varchar as record from judged where len(reasons) > 0"
     held = f"select *, md5(record) as quarantine_id from ({rows})"
     db.execute(f"copy ({held}) to '{out}/quarantine.parquet' (format parquet)")
