@@ -167,7 +167,7 @@ def _raw(rows: Rows, source: int, rng: np.random.Generator) -> pa.Table:
     table = _raw_table(mine, _event_id(mine))
     parts = [table]
     for fault, share in FAULTS.items():
-        drawn = np.sort(rng.choice(len(mine), int(share * len(mine)), replace=False))
+        drawn = np.sort(rng.choice(len(mine), rng.binomial(len(mine), share), replace=False))
         parts += _faulty(mine.take(drawn), fault)
     whole = pa.concat_tables(parts)
     return whole.take(pa.array(rng.permutation(whole.num_rows)))

@@ -102,7 +102,8 @@ def _session(data: Data, part: str) -> SparkSession:
 
 def _conf() -> dict[str, str]:
     folder = os.environ.get("BENCH_EVENT_LOG")  # where time goes, stage by stage
-    return {"spark.eventLog.enabled": "true", "spark.eventLog.dir": folder} if folder else {}
+    logged = {"spark.eventLog.enabled": "true", "spark.eventLog.compress": "false", "spark.eventLog.dir": str(folder)}
+    return logged if folder else {}
 
 
 def _write(frame: DataFrame, out: Path) -> None:
