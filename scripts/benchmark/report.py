@@ -21,11 +21,11 @@ def surroundings(command: list[str]) -> dict[str, Any]:
     """The machine, the versions and the command."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
-        "commit": commit.stdout.strip(),
+        "commit": _git("rev-parse", "--short", "HEAD")
+        + (" and changes" if _git("status", "--short", "rfm_spark") else ""),
         "machine": {
             "processor": model,
             "cores": os.cpu_count(),
@@ -35,6 +35,11 @@ def surroundings(command: list[str]) -> dict[str, Any]:
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "--no-optional-locks", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
