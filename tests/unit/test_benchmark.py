@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("duckdb", reason="scripts/bench installs it")
-from benchmark import check, generate, job, sides  # noqa: E402 - each needs what may be missing
+from benchmark import check, generate, job, sides
 
 SCRIPTS = str(Path(__file__).parents[2] / "scripts")
 EVENTS, SEED = 20_000, 7
