@@ -44,19 +44,21 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
         process = subprocess.Popen([sys.executable, "-m", "benchmark", *arguments], stdout=out, stderr=out)
     cpu, code = 0.0, 0
     while True:
-        for pid, status, usage in _ended_children():
+        children, still_there = _ended_children()
+        for pid, status, usage in children:
             cpu += usage.ru_utime + usage.ru_stime
             code = os.waitstatus_to_exitcode(status) if pid == process.pid else code
-        tree = list(_descendants(os.getpid()))
-        if not tree:
+        if not still_there:
             break
-        if time.monotonic() >= sample_at:
+        if not ended and time.monotonic() >= sample_at:
+            tree = list(_descendants(os.getpid()))
             peak = max(peak, sum(map(_memory_mb, tree)))
             sample_at = time.monotonic() + _SAMPLED_EVERY_SECONDS
-        late = time.monotonic() - began > timeout_seconds
-        if not ended and (late or peak > memory_mb):
-            ended = "timeout" if late else "out of memory"
-            for pid in tree:
+            late = time.monotonic() - began > timeout_seconds
+            if late or peak > memory_mb:
+                ended = "timeout" if late else "out of memory"
+        if ended:  # again and again, until none is left that one of them has just started
+            for pid in _descendants(os.getpid()):
                 _kill(pid)
         time.sleep(_EVERY_SECONDS)
     process.returncode = code  # it has been waited for
@@ -66,15 +68,17 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
     return Measured(ended or "done", round(wall, 2), round(cpu, 2), round(peak, 0), _last_line(text) if ended else "")
 
 
-def _ended_children() -> Iterator[tuple[int, int, Any]]:
+def _ended_children() -> tuple[list[tuple[int, int, Any]], bool]:
+    """Those that have ended since it was last asked, and whether there are others."""
+    ended = []
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return ended, False
         if pid == 0:
-            return
-        yield pid, status, usage
+            return ended, True
+        ended.append((pid, status, usage))
 
 
 def _descendants(of: int) -> Iterator[int]:
