@@ -42,7 +42,8 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         conservation.count_read(run, mapped)
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
-        settlement = _settle(run, mapped)
+        held = quarantine.may_pass(run)
+        settlement = _settle(run, mapped, hashed=held is not None)
         conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
         conservation.count_others(run, {**profiles, **settlement.rates})
         stage.rows = conservation.total(run, "rows_read")
@@ -52,7 +53,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
         others = [*profiles.values(), *settlement.rates.values()]
-        quarantine.write(run, settlement.identified, settlement.settled, others)
+        quarantine.write(run, settlement.identified, settlement.settled, others, held)
     with run.stage("customers"):
         all_profiles = _write_customers(run, profiles)
     if not run.dry:
@@ -105,7 +106,8 @@ class _Settlement:
     base: int | None
 
 
-def _settle(run: Run, mapped: Mapping[str, DataFrame]) -> _Settlement:
+def _settle(run: Run, mapped: Mapping[str, DataFrame], *, hashed: bool = False) -> _Settlement:
+    """Judge and settle the rows of event sources; `hashed`: the hash of every raw row is kept, of clean ones too."""
     base = run.lake.version("events")
     existing = run.lake.read("events", base) if base is not None else None
     judged_rates = {
@@ -119,7 +121,12 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame]) -> _Settlement:
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
     # the raw record is made only where it may be needed: it is wide, and clean rows drop it
     needed = (F.size("reasons") > 0) | (F.lit(nets_orders) & (F.col("event_type") == "refund"))
-    settled = run.keep(events.settle(identified.withColumn("record", F.when(needed, F.col("record"))), existing))
+    record = F.when(needed, F.col("record"))
+    if hashed:
+        nothing = F.lit(None).cast("string")
+        hash_alone = F.struct(nothing.alias("json"), F.col("record.hash").alias("hash"), nothing.alias("schema"))
+        record = record.otherwise(hash_alone)
+    settled = run.keep(events.settle(identified.withColumn("record", record), existing))
     if nets_orders:
         orders = existing.filter(F.col("event_type") == "purchase") if existing is not None else None
         settled = events.match_refunds(settled, orders)

@@ -25,8 +25,21 @@ _COLUMNS = ["source", "source_file", "reasons", "record"]
 _FEW = 1_000_000  # rows that one file holds well
 
 
-def write(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[DataFrame]) -> None:
-    """Add what this run rejects, and take out what was read again and passes now."""
+def may_pass(run: Run) -> DataFrame | None:
+    """Quarantined rows that an ingest may find to pass today, since they or others are judged otherwise; None: none."""
+    if not run.lake.exists("quarantine"):
+        return None
+    rows = run.lake.read("quarantine")
+    if not _judges_otherwise(run):
+        late = F.array(F.lit(events.CONFLICT), F.lit(events.NO_ORDER))  # these depend on other rows too
+        rows = rows.filter(F.arrays_overlap("reasons", late))
+    return None if rows.isEmpty() else rows
+
+
+def write(
+    run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[DataFrame], candidates: DataFrame | None
+) -> None:
+    """Add what this run rejects, and take out those of `may_pass` whose record was read again and passes now."""
     rows = _rejected(run, identified, settled, others)
     if run.dry:
         return
@@ -35,9 +48,13 @@ def write(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[
         done = run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if expected < _FEW else rows, None)
         conservation.written("quarantine", expected, done.rows)
         return
+    if candidates is None:
+        _merge(run, rows, None)
+        return
     hashed = F.col("record.hash").alias("record_hash")
-    passing = [frame.filter(F.size("reasons") == 0).select("source", hashed) for frame in (identified, *others)]
-    _merge(run, rows, _freed(run, reduce(DataFrame.unionByName, passing), rows))
+    passing = [frame.filter(F.size("reasons") == 0).select("source", hashed) for frame in (settled, *others)]
+    again = candidates.join(reduce(DataFrame.unionByName, passing), ["source", "record_hash"], "left_semi")
+    _merge(run, rows, _gone(again, rows))
 
 
 def rewrite(run: Run, replayed: DataFrame, identified: DataFrame, settled: DataFrame) -> None:
@@ -73,26 +90,17 @@ def mapped_again(run: Run, rows: DataFrame) -> dict[str, DataFrame]:
 
 def _rejected(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[DataFrame]) -> DataFrame:
     bad = settled.filter(F.col("outcome") == events.QUARANTINED)
-    frames = [bad.filter(F.col("record").isNotNull()).select(*_COLUMNS)]
+    frames = [bad.filter(F.col("record.json").isNotNull()).select(*_COLUMNS)]
     frames += [other.filter(F.size("reasons") > 0).select(*_COLUMNS) for other in others]
     if any(key.endswith(f".{events.CONFLICT}") for key in run.counts):
         # their records were not kept on the way, so read these few rows again
-        which = bad.filter(F.col("record").isNull()).select("source", "event_id", "content_hash", "reasons").distinct()
+        which = (
+            bad.filter(F.col("record.json").isNull()).select("source", "event_id", "content_hash", "reasons").distinct()
+        )
         again = identified.filter(F.size("reasons") == 0).drop("reasons")
         frames.append(again.join(which, ["source", "event_id", "content_hash"]).select(*_COLUMNS))
     rejected = reduce(DataFrame.unionByName, frames)
-    return events.quarantine_rows(rejected, run.run_id, F.lit(run.started_at.date()))
-
-
-def _freed(run: Run, passing: DataFrame, rejected_now: DataFrame) -> DataFrame | None:
-    """Quarantined rows whose record was read again and is no longer rejected; None where there can be none."""
-    rows = run.lake.read("quarantine")
-    if not _judges_otherwise(run):
-        late = F.array(F.lit(events.CONFLICT), F.lit(events.NO_ORDER))  # these depend on other rows too
-        rows = rows.filter(F.arrays_overlap("reasons", late))
-    if rows.isEmpty():
-        return None
-    return _gone(rows.join(passing, ["source", "record_hash"], "left_semi"), rejected_now)
+    return run.keep(events.quarantine_rows(rejected, run.run_id, F.lit(run.started_at.date())))
 
 
 def _gone(rows: DataFrame, rejected_now: DataFrame) -> DataFrame:
@@ -105,7 +113,7 @@ def _merge(run: Run, rejected: DataFrame, freed: DataFrame | None) -> None:
     if freed is not None:
         changes = changes.unionByName(freed)
     if freed is not None or conservation.total(run, "quarantined"):
-        run.lake.merge(schemas.QUARANTINE, changes, _MERGE)
+        run.lake.merge(schemas.QUARANTINE, run.keep(changes), _MERGE)  # which goes through them twice
 
 
 def _judges_otherwise(run: Run) -> bool:
