@@ -19,7 +19,7 @@ from oracle.reading import Ingested
 
 SOURCES = ("shop", "web", "touches", "crm")
 COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates")
-POLICIES = ("net_on_order_date", "net_on_refund_date", "ignore")
+POLICIES = ("net_on_order_date", "net_on_refund_date", pytest.param("ignore", marks=pytest.mark.slow))
 WHOLE_SPAN = {"all": True, "sub_periods": 4}
 
 
@@ -125,7 +125,7 @@ def test_profiles(spark, lake_of, policy):
         ("net_on_order_date", "approx_quantile"),
         ("net_on_order_date", "interpolated"),
         ("net_on_refund_date", "approx_quantile"),
-        ("ignore", "interpolated"),
+        pytest.param("ignore", "interpolated", marks=pytest.mark.slow),
     ],
 )
 def test_snapshot(spark, lake_of, policy, method):
