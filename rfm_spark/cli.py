@@ -28,7 +28,7 @@ Config = Annotated[Path, typer.Argument(help="the project's YAML file")]
 AsOf = Annotated[str, typer.Option("--as-of", help="the first day not seen, YYYY-MM-DD")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="override a value: a.b=c; may be repeated")]
 LakePath = Annotated[str | None, typer.Option("--lake", help="write and read the tables under this path")]
-Engine = Annotated[str, typer.Option("--engine", help="the engine that runs the job: spark")]
+Engine = Annotated[str, typer.Option("--engine", help="the engine that runs the job: spark or sail")]
 
 SMALL_BYTES = 256 * 2**20
 _ENDS: dict[object, tuple[int, str]] = {0: (0, "complete"), None: (0, "complete"), 2: (2, "invalid")}
@@ -69,7 +69,7 @@ def run(
 ) -> None:
     """Ingest and segment as one run, and print the segments."""
     project, day = _project(config, set_, lake, engine), _date(as_of)
-    done = project.run(_session(project), day, dry_run=dry_run)
+    done = project.run(_session(project, engine), day, dry_run=dry_run)
     _report_rows(project, done)
     _report_segments(project, done)
     if dry_run:
@@ -93,7 +93,7 @@ def ingest(
     if reason and not replay:
         raise ConfigError("--reason goes with --replay")
     project, day = _project(config, set_, lake, engine), _date(as_of)
-    spark = _session(project)
+    spark = _session(project, engine)
     _report_rows(project, project.replay(spark, day, reason) if replay else project.ingest(spark, day))
 
 
@@ -111,7 +111,7 @@ def segment(
     """Measure, score and segment the customers of the events already in the lake."""
     project, day = _project(config, set_, lake, engine), _date(as_of)
     frozen = _date(cut_points_from) if cut_points_from else None
-    _report_segments(project, project.segment(_session(project), day, frozen))
+    _report_segments(project, project.segment(_session(project, engine), day, frozen))
 
 
 @app.command()
@@ -129,7 +129,7 @@ def show(
     from rfm_spark.report import show as shown
 
     project, day, name = _project(config, set_, lake, engine), _date(as_of), shown.known_table(table)
-    shown.show(out, partial(project.read, _session(project)), name, day)
+    shown.show(out, partial(project.read, _session(project, engine)), name, day)
 
 
 @app.command()
@@ -145,7 +145,7 @@ def explain(
     from rfm_spark.report import explain as explained
 
     project, day = _project(config, set_, lake, engine), _date(as_of)
-    explained.explain(out, partial(project.read, _session(project)), day, customer)
+    explained.explain(out, partial(project.read, _session(project, engine)), day, customer)
 
 
 @app.command()
@@ -186,9 +186,11 @@ def _leave(code: int, status: str) -> None:
 
 
 def _project(config: Path, overrides: list[str] | None, lake: str | None, engine: str) -> "Project":
-    if engine != "spark":
-        raise ConfigError(f"--engine: found {engine}, expected spark")
     loaded = configs.load_ready(config, overrides or [], lake)
+
+    from rfm_spark import engines
+
+    engines.require(engine, loaded)
     warnings = configs.warnings(loaded)
     if warnings:
         log.print(f"{len(warnings)} warnings about the project file: `rfm-spark check {config}` lists them")
@@ -199,9 +201,12 @@ def _project(config: Path, overrides: list[str] | None, lake: str | None, engine
     return Project(loaded, Progress(log))
 
 
-def _session(project: "Project") -> "SparkSession":
+def _session(project: "Project", engine: str) -> "SparkSession":
     from rfm_spark import session
 
+    if engine != "spark":
+        log.print(f"Starting {engine.title()}", highlight=False)
+        return session.build(engine=engine)
     size, small = _input_bytes(project), False
     if size is not None:
         small = size <= SMALL_BYTES

@@ -1,6 +1,7 @@
 """Exact quantiles of several columns in any number of groups, without sorting the rows or moving them by value.
 
-Up to EXACT_UP_TO values they are gathered into one sorted array a group and column, and read off it. Above,
+Up to EXACT_UP_TO values, and on an engine without sketches always, they are gathered into one sorted array a group and
+column, and read off it. Above,
 `approxQuantile` (by group `percentile_approx`, the same summary) brackets each wanted rank; one aggregate counts what
 lies below and at the bracket's ends; what lies strictly inside, about 4ε of the rows, is ranked by value. So each
 value occurs in the data and is the same whatever the partitions, on either way.
@@ -15,6 +16,7 @@ from pyspark.sql import Column, DataFrame, GroupedData, Row
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
+from rfm_spark import engines
 from rfm_spark.local import local_frame
 
 ALL, NONE = "all", "(none)"
@@ -78,17 +80,17 @@ def group_column(group_by: str | None) -> Column:
     return F.lit(ALL) if group_by is None else F.coalesce(F.col(f"`{group_by}`").cast("string"), F.lit(NONE))
 
 
-def is_small(values: int) -> bool:
-    """Whether so many values may be gathered."""
-    return values <= EXACT_UP_TO
+def are_gathered(frame: DataFrame, values: int) -> bool:
+    """Whether so many values are gathered, so that all that is said of them is exact."""
+    return values <= EXACT_UP_TO or not engines.of(frame.sparkSession).sketches
 
 
-def distinct_values(column: str, values: int) -> Column:
-    """How many distinct values a column has: exact up to EXACT_UP_TO, above within about 5 %, the same each time.
+def distinct_values(column: str, *, gathered: bool) -> Column:
+    """How many distinct values a column has: exact where they are gathered, else within about 5 %, the same each time.
 
     Either is an aggregate of partial results; counting them exactly would move every row by its value.
     """
-    return F.size(F.collect_set(column)) if is_small(values) else F.approx_count_distinct(column)
+    return F.size(F.collect_set(column)) if gathered else F.approx_count_distinct(column)
 
 
 def summarise(
@@ -106,12 +108,12 @@ def summarise(
     Reads: `columns` of doubles without NaN; `group_by`, a column of text without null; `values` is at least how many
         values the columns have in all.
     Returns: group: its Summary.
-    Up to EXACT_UP_TO values one aggregate; above, one for the totals, one job for the brackets, one aggregate to
+    One aggregate where the values are gathered; else one for the totals, one job for the brackets, one aggregate to
     count them, and one more where a bracket is open. Their shuffles carry partial results of groups, and above
     EXACT_UP_TO the values inside the brackets.
     """
     asked = list(dict.fromkeys(wanted))
-    if is_small(values):
+    if are_gathered(frame, values):
         return _gathered(frame, columns, asked, totals, group_by)
     counts = {f"n_{name}": F.count(name) for name in columns}
     rows = _by_group(_grouped(frame, group_by).agg(*_aliased({**counts, **totals})).collect(), group_by)

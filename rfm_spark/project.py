@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark import config as configs
-from rfm_spark import session
+from rfm_spark import engines, session
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import InputError
 from rfm_spark.lake import Lake
@@ -100,6 +100,7 @@ class Project:
     @contextmanager
     def _run(self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False) -> Iterator[Run]:
         session.adopt(spark)
+        engines.require(engines.of(spark).name, self.config)
         run_id = str(uuid.uuid4())
         run = Run(
             spark=spark,

@@ -32,7 +32,8 @@ class TableSpec:
     """The declared schema of one table.
 
     `subject_key` is the column that leads to a person (None where a table holds no person), so that lineage and
-    erasure find every place a person is in. `configured` says which columns the config adds.
+    erasure find every place a person is in. `written_by` is the column with the run that wrote a row, where rows are
+    appended by several. `configured` says which columns the config adds.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TableSpec:
     key: tuple[str, ...]
     partitioned_by: tuple[str, ...] = ()
     subject_key: str | None = None
+    written_by: str | None = None
     configured: str = ""
 
     def with_columns(self, *columns: Column) -> "TableSpec":
@@ -86,6 +88,7 @@ EVENTS = TableSpec(
     ("source", "event_id"),
     ("event_month",),
     "customer_key",
+    "ingested_run_id",
     configured="extra columns of the sources",
 )
 
@@ -118,6 +121,7 @@ QUARANTINE = TableSpec(
     ("quarantine_id",),
     ("ingest_date",),
     "record",
+    "run_id",
 )
 
 CUSTOMER_METRICS = TableSpec(

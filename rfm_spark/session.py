@@ -1,7 +1,7 @@
-"""Builds a SparkSession, or checks the one that a platform gives; classic and Spark Connect.
+"""Builds a SparkSession, or checks the one that a platform gives; classic, Spark Connect and Sail.
 
-The only module that knows how a local JVM is started. Everything above it takes a session and asks nothing of it that
-Spark Connect does not have.
+The only module that knows how a local JVM or a local Sail server is started. Everything above it takes a session and
+asks nothing of it that Spark Connect does not have.
 """
 
 import os
@@ -21,6 +21,7 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from rfm_spark import engines
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.java import SUPPORTED, find_java
 
@@ -46,18 +47,27 @@ _SUBMITTED = ("PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR", "
 # Lines that every JVM start writes by itself, whatever the log level.
 _HARMLESS = ("WARNING: Using incubator modules", "Picked up JAVA_TOOL_OPTIONS", "Picked up _JAVA_OPTIONS")
 
+_servers: list[object] = []
+
 _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "Cannot find catalog plugin", "DELTA_CONFIGURE_SPARK_SESSION", "ClassNotFound")
 
 
 def build(
-    *, app_name: str = "rfm_spark", small: bool, catalog: bool = False, conf: Mapping[str, str] | None = None
+    *,
+    engine: str = "spark",
+    app_name: str = "rfm_spark",
+    small: bool = True,
+    catalog: bool = False,
+    conf: Mapping[str, str] | None = None,
 ) -> SparkSession:
     """The session of the command and of the jobs.
 
     Connects to `SPARK_REMOTE` where that is set, takes the active session where there is one, completes what
-    spark-submit configured, and otherwise starts a JVM of its own with `local[*]`.
+    spark-submit configured, and otherwise starts a JVM of its own with `local[*]`, or with the engine `sail` a server
+    within this process.
 
     Args:
+        engine: `spark` or `sail`; the arguments below are for Spark alone.
         app_name: shown by the cluster's pages.
         small: the input is at most a few million rows: start fast (first compiler tier, serial collector, two shuffle
             partitions). Otherwise the JVM compiles fully and shuffles wide, and Spark joins what is small.
@@ -69,6 +79,11 @@ def build(
     """
     if os.environ.get("SPARK_REMOTE"):
         spark = _connect(os.environ["SPARK_REMOTE"])
+        found = engines.of(spark)
+        if engine not in ("spark", found.name):
+            raise EnvironmentFault(f"SPARK_REMOTE answers as {found}, expected {engine}: unset it, or change --engine")
+    elif engine == "sail":
+        spark = _sail()
     elif active := SparkSession.getActiveSession():
         spark = active
     elif any(name in os.environ for name in _SUBMITTED):
@@ -89,6 +104,8 @@ def adopt(spark: SparkSession) -> None:
     version = spark.version
     if int(version.split(".")[0]) < 4:
         raise EnvironmentFault(f"Spark {version} found, 4.0 or later expected: choose a newer runtime.")
+    if engines.of(spark).name != "spark":
+        return  # Delta is built in
     try:
         # Nothing is there, so a usable Delta answers that nothing is there, without a job.
         _ = spark.read.format("delta").load("/nonexistent/rfm_spark").schema
@@ -155,19 +172,36 @@ def _set(spark: SparkSession, key: str, value: str) -> bool:
     return True
 
 
-def _connect(url: str) -> SparkSession:
+def _connect(url: str, whom: str = "SPARK_REMOTE") -> SparkSession:
     try:
         # The client itself would try again for many minutes before it gives up.
         address = urlsplit(url.split(";")[0])
         socket.create_connection((address.hostname or "localhost", address.port or 15002), timeout=10).close()
-        return SparkSession.builder.remote(url).getOrCreate()
+        return SparkSession.builder.remote(url).create()
     except ImportError as error:
         raise EnvironmentFault(
-            f"SPARK_REMOTE is set, but the Spark Connect client is not installed ({error.name}): "
+            f"{whom} is asked for, but the Spark Connect client is not installed ({error.name}): "
             "install rfm-spark[connect]."
         ) from None
     except Exception as error:  # gRPC's own classes, which the core does not import
-        raise EnvironmentFault(f"Spark Connect does not answer at SPARK_REMOTE: {_first_line(error)}") from None
+        raise EnvironmentFault(f"Spark Connect does not answer at {whom}: {_first_line(error)}") from None
+
+
+def _sail() -> SparkSession:
+    """Starts a Sail server within this process, and connects to it; it ends with the process."""
+    os.environ.setdefault("RUST_LOG", "error")  # it would log each start
+    try:
+        from pysail.spark import SparkConnectServer
+    except ImportError:
+        raise EnvironmentFault("Sail is not installed: install rfm-spark[sail], or use --engine spark.") from None
+    try:
+        server = SparkConnectServer()
+        server.start(background=True)
+        host, port = server.listening_address
+        _servers.append(server)  # it would end with its last reference
+    except Exception as error:  # of a native library
+        raise EnvironmentFault(f"Sail did not start: {_first_line(error)}") from None
+    return _connect(f"sc://{host}:{port}", "Sail")
 
 
 def _submitted(names: dict[str, str], small: bool, conf: Mapping[str, str]) -> SparkSession:

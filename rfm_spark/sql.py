@@ -1,11 +1,19 @@
-"""SQL of the project as Spark resolves it: quoted names, the type of an expression, Spark's words in one line."""
+"""SQL of the project as Spark resolves it: quoted names, the type of an expression, rows as JSON, Spark's words."""
 
-from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+
+from pyspark.errors import AnalysisException, UnsupportedOperationException
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from rfm_spark import engines
 from rfm_spark.config.expressions import SqlFault
+
+_BARE = "\ufdd0"  # no character: it stands in no text
+_MICROSECONDS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"
+_WHOLE_TIMES = {"timestampFormat": _MICROSECONDS + "XXX", "timestampNTZFormat": _MICROSECONDS}
 
 ISO_DAY = r"^\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?$"  # a text that names year, month and day, and perhaps a time
 
@@ -13,6 +21,94 @@ ISO_DAY = r"^\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?$"  # a text that names year, mont
 def quoted(name: str) -> str:
     """A column's name as SQL takes it, whatever characters are in it."""
     return f"`{name.replace('`', '``')}`"
+
+
+def union(frames: Iterable[DataFrame]) -> DataFrame:
+    """The rows of all frames, their columns by name in any capitals; one that a frame lacks is null there."""
+    each = list(frames)
+    fields: dict[str, T.StructField] = {}
+    for field in (field for frame in each for field in frame.schema):
+        fields.setdefault(field.name.lower(), field)
+    ordered = list(fields.values())
+    whole = []
+    for frame in each:
+        own = {name.lower(): name for name in frame.columns}
+        columns = [
+            F.col(quoted(own[field.name.lower()])) if field.name.lower() in own else F.lit(None).cast(field.dataType)
+            for field in ordered
+        ]
+        whole.append(frame.select(*(column.alias(field.name) for column, field in zip(columns, ordered, strict=True))))
+    return reduce(DataFrame.unionAll, whole)
+
+
+def choose(frame: DataFrame, condition: Column, then: Mapping[str, Column], other: Mapping[str, Column]) -> DataFrame:
+    """The same rows with columns that are costly where a condition holds, and are computed there alone."""
+    if engines.of(frame.sparkSession).lazy_branches:
+        return frame.withColumns({name: F.when(condition, then[name]).otherwise(other[name]) for name in then})
+    holds = F.coalesce(condition, F.lit(False))
+    return union([frame.filter(holds).withColumns(dict(then)), frame.filter(~holds).withColumns(dict(other))])
+
+
+def within(
+    frame: DataFrame, key: Sequence[str], windowed: Mapping[str, Column], alone: Mapping[str, Column]
+) -> DataFrame:
+    """The same rows with columns over the rows of one key.
+
+    Reads: `key` without nulls; `windowed`, the columns as windows partitioned by the key; `alone`, what they are where
+        a row is the only one of its key. No shuffle but the window's.
+    """
+    if engines.of(frame.sparkSession).small_windows:
+        return frame.withColumns(dict(windowed))
+    hashed = frame.withColumn("_key", F.xxhash64(*key))  # two keys of one hash go through the window, which knows them
+    several = hashed.groupBy("_key").agg(F.count(F.lit(1)).alias("_rows")).filter("_rows > 1").drop("_rows")
+    rows = [
+        hashed.join(several, "_key", "left_anti").withColumns(dict(alone)),
+        hashed.join(several, "_key", "left_semi").withColumns(dict(windowed)),
+    ]
+    return union(rows).drop("_key")
+
+
+def row_json(frame: DataFrame, struct: str, names: Sequence[str], *, nulls: bool) -> Column:
+    """The named fields of a struct column as one JSON text, with or without those that are null.
+
+    Times keep their microseconds and decimals their digits.
+    """
+    schema = frame.schema[struct].dataType
+    assert isinstance(schema, T.StructType)
+    if engines.of(frame.sparkSession).exact_text:
+        fields = F.struct(*(F.col(f"{struct}.{quoted(name)}") for name in names))
+        return F.to_json(fields, _WHOLE_TIMES | {"ignoreNullFields": str(not nulls).lower()})
+    cells = [_cell(F.col(f"{struct}.{quoted(name)}"), schema[name].dataType, nulls=nulls) for name in names]
+    text = F.to_json(F.struct(*(cell.alias(name) for cell, name in zip(cells, names, strict=True))))
+    return F.replace(F.replace(text, F.lit(f'"{_BARE}'), F.lit("")), F.lit(f'{_BARE}"'), F.lit(""))
+
+
+def _cell(value: Column, data_type: T.DataType, *, nulls: bool) -> Column:
+    """A cell for `to_json`, as text with marks around what is not to stand in quotes."""
+    mark = F.lit(_BARE)
+    if isinstance(data_type, T.TimestampType):
+        text = F.date_format(value, _MICROSECONDS + "XXX")
+    elif isinstance(data_type, T.TimestampNTZType):
+        text = F.date_format(value, _MICROSECONDS)
+    elif isinstance(data_type, T.StringType | T.DateType):
+        text = value.cast("string")
+    elif isinstance(data_type, T.StructType | T.ArrayType | T.MapType):
+        return value
+    else:
+        text = F.concat(mark, value.cast("string"), mark)
+    return F.coalesce(text, F.lit(f"{_BARE}null{_BARE}")) if nulls else text
+
+
+def try_decimal(frame: DataFrame, column: Column, actual: T.DataType, target: str) -> Column:
+    """A number or text as a decimal, rounded half up by its digits as they are written; null where it is none."""
+    if engines.of(frame.sparkSession).exact_text:
+        return column.try_cast(target)
+    if isinstance(actual, T.DoubleType | T.FloatType):
+        column, actual = column.cast("string"), T.StringType()
+    if not isinstance(actual, T.StringType):
+        return column.try_cast(target)
+    scientific = F.when(column.rlike("[eE]"), column.try_cast("double").try_cast(target))
+    return F.coalesce(column.try_cast(target), scientific)
 
 
 def type_of(frame: DataFrame, sql: str) -> T.DataType:
@@ -23,7 +119,7 @@ def type_of(frame: DataFrame, sql: str) -> T.DataType:
     try:
         # beside the other columns, or an aggregate would resolve
         return frame.withColumn("_resolved", F.expr(sql)).schema["_resolved"].dataType
-    except AnalysisException as error:
+    except (AnalysisException, UnsupportedOperationException) as error:  # the latter for a function unknown to Sail
         raise SqlFault(first_line(error)) from None
 
 

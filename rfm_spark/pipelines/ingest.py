@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,6 +12,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, quarantine
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
+from rfm_spark.sql import choose, union
 from rfm_spark.steps import contract, customers, events, rates
 
 
@@ -114,19 +114,19 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame], *, hashed: bool = False) 
         s.name: run.keep(contract.judge_rates(mapped[s.name], s, run.config)) for s in _of_kind(run, "rates")
     }
     clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
-    dated = rates.spans(reduce(DataFrame.unionByName, clean_rates)) if clean_rates else None
+    dated = rates.spans(union(clean_rates)) if clean_rates else None
     judged = [_judge(run, s, mapped[s.name], dated) for s in run.config.event_sources() if s.name in mapped]
-    identified = _identify(run, reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), judged))
+    identified = _identify(run, union(judged))
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
     # the raw record is made only where it may be needed: it is wide, and clean rows drop it
     needed = (F.size("reasons") > 0) | (F.lit(nets_orders) & (F.col("event_type") == "refund"))
-    record = F.when(needed, F.col("record"))
-    if hashed:
-        nothing = F.lit(None).cast("string")
-        hash_alone = F.struct(nothing.alias("json"), F.col("record.hash").alias("hash"), nothing.alias("schema"))
-        record = record.otherwise(hash_alone)
-    settled = run.keep(events.settle(identified.withColumn("record", record), existing))
+    nothing = F.lit(None).cast("string")
+    hash_ = F.col("record.hash") if hashed else nothing
+    hash_alone = F.struct(nothing.alias("json"), hash_.alias("hash"), nothing.alias("schema"))
+    record = F.col("record")
+    recorded = choose(identified, needed, {"record": record}, {"record": hash_alone})
+    settled = run.keep(events.settle(run.reused(recorded), existing))
     if nets_orders:
         orders = existing.filter(F.col("event_type") == "purchase") if existing is not None else None
         settled = events.match_refunds(settled, orders)
@@ -147,7 +147,7 @@ def _of_kind(run: Run, kind: str) -> list[Source]:
 
 def _identify(run: Run, judged: DataFrame) -> DataFrame:
     if any(source.event_id_columns is None for source in run.config.event_sources()):
-        return events.identify(judged)
+        return events.identify(run.reused(judged))
     return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
 
 
@@ -163,9 +163,8 @@ def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
     accepted = conservation.total(run, "accepted", [source.name for source in run.config.event_sources()])
     replaced = settled.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")
     if existing is not None and run.dry:
-        return rows.unionByName(
-            existing.join(replaced, ["source", "event_id"], "left_anti"), allowMissingColumns=True
-        ), accepted
+        kept_before = existing.join(replaced, ["source", "event_id"], "left_anti")
+        return union([rows, kept_before]), accepted
     if existing is not None and not accepted:
         return run.lake.use("events", settlement.base), 0
     if existing is not None and not replaced.isEmpty():

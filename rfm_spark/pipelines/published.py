@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
+from rfm_spark.sql import union
 
 COMPLETE = "complete"
 CURRENT = "current_segments"
@@ -46,7 +47,7 @@ class Published:
         torn = self._torn(table, version, own)
         frames = [whole.filter(day.isin([each for each in own if each not in torn]))]
         frames += [self.lake.read(table, own[each]).filter(day == F.lit(each)) for each in torn]
-        return reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames).select(whole.columns)
+        return union(frames).select(whole.columns)
 
     def current_segments(self) -> DataFrame | None:
         """The newest snapshot of each segmentation, or None where none is published."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,6 +12,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation
 from rfm_spark.pipelines.published import complete_runs
 from rfm_spark.pipelines.run_record import Run
+from rfm_spark.sql import union
 from rfm_spark.steps import events
 
 _TABLE = schemas.QUARANTINE.column_names()
@@ -53,7 +53,7 @@ def write(
         return
     hashed = F.col("record.hash").alias("record_hash")
     passing = [frame.filter(F.size("reasons") == 0).select("source", hashed) for frame in (settled, *others)]
-    again = candidates.join(reduce(DataFrame.unionByName, passing), ["source", "record_hash"], "left_semi")
+    again = candidates.join(union(passing), ["source", "record_hash"], "left_semi")
     _merge(run, rows, _gone(again, rows))
 
 
@@ -82,7 +82,7 @@ def mapped_again(run: Run, rows: DataFrame) -> dict[str, DataFrame]:
         parts.setdefault(name, []).append(raw.select("raw.*", sources.FILE))
     mapped = {}
     for name, frames in parts.items():
-        whole = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
+        whole = union(frames)
         mapped[name] = sources.canonical(whole, run.config.source(name))
         run.inputs[name] = "quarantine"
     return mapped
@@ -99,7 +99,7 @@ def _rejected(run: Run, identified: DataFrame, settled: DataFrame, others: Seque
         )
         again = identified.filter(F.size("reasons") == 0).drop("reasons")
         frames.append(again.join(which, ["source", "event_id", "content_hash"]).select(*_COLUMNS))
-    rejected = reduce(DataFrame.unionByName, frames)
+    rejected = union(frames)
     return run.keep(events.quarantine_rows(rejected, run.run_id, F.lit(run.started_at.date())))
 
 

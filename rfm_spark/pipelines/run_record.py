@@ -10,13 +10,14 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from rfm_spark import __version__, schemas, session, sources
+from rfm_spark import __version__, engines, schemas, session, sources
 from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.lake import Lake, cause
 from rfm_spark.local import local_frame
+from rfm_spark.pipelines.kept import Scratch
 from rfm_spark.pipelines.published import COMPLETE, define_current_segments, greatest, published
 
 
@@ -55,14 +56,22 @@ class Run:
     profiles: list[dict[str, Any]] = field(default_factory=list)
     moves: Moves | None = None
     _kept: list[DataFrame] = field(default_factory=list)
+    _scratch: Scratch = field(default_factory=Scratch)
 
     def keep(self, frame: DataFrame) -> DataFrame:
-        """Cache a frame until `release`."""
+        """Keep a frame until `release`: in the engine's cache, else in a file of a folder of this run's own."""
+        if not engines.of(self.spark).caches:
+            return self._scratch.keep(frame)
         self._kept.append(frame.persist())
         return frame
 
+    def reused(self, frame: DataFrame) -> DataFrame:
+        """A frame that one plan uses several times; kept where the engine would compute it for each."""
+        return frame if engines.of(self.spark).caches else self.keep(frame)
+
     def release(self) -> None:
-        """Let go of what was cached: a later run of the session would read it in place of files that have changed."""
+        """Let go of what was kept: a later run of the session would read it in place of files that have changed."""
+        self._scratch.release()
         while self._kept:
             self._kept.pop().unpersist()
 
@@ -113,7 +122,7 @@ def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
         json.dumps(configs.resolved(run.config), ensure_ascii=False),  # in its order, which scores are joined in
         configs.config_hash(run.config),
         __version__,
-        f"spark {run.spark.version}, python {platform.python_version()}",
+        f"{engines.of(run.spark)}, python {platform.python_version()}",
         run.inputs,
         run.counts,
         versions,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,6 +17,7 @@ from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
+from rfm_spark.sql import union
 from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
 
 
@@ -47,14 +47,14 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
             for s in config.segmentations
         }
         assigned = {s.name: segments.assign(scores.score_all(customers, cuts[s.name]), s) for s in config.segmentations}
-        everyone = _union(_narrow(assigned[name], name, own, _score_names(config)) for name, own in cuts.items())
+        everyone = union(_narrow(assigned[name], name, own, _score_names(config)) for name, own in cuts.items())
         placed = segments.with_previous(everyone, _before(earlier, run.as_of))
         spec = schemas.customer_segments(_score_names(config))
         stage.rows = run.counts["customer_segments.rows"] = run.lake.replace(spec, placed, snapshot).rows
         if run.dry:
             run.moves = _moves(everyone, earlier, run.as_of)
     with run.stage("profiles") as stage:
-        measured = _union(profiles.narrow(assigned[s.name], s.name, _profiled(config, s)) for s in config.segmentations)
+        measured = union(profiles.narrow(assigned[s.name], s.name, _profiled(config, s)) for s in config.segmentations)
         done = profiles.profile(measured, config.segmentations, run.as_of, run.counts["customer_segments.rows"])
         spec = schemas.segment_profiles(_own_criteria(config))
         run.lake.replace(spec, _frame(run, spec, done.rows), snapshot)
@@ -170,10 +170,6 @@ def _profiled(config: ProjectConfig, segmentation: Segmentation) -> dict[str, st
     scored = config.criteria_of(segmentation)
     names = dict.fromkeys([*schemas.PROFILED_METRICS, *_own_criteria(config)])
     return {name: f"{name}_value" if name in scored else name for name in names}
-
-
-def _union(frames: Iterable[DataFrame]) -> DataFrame:
-    return reduce(DataFrame.unionByName, frames)
 
 
 def _frame(run: Run, spec: schemas.TableSpec, rows: list[tuple]) -> DataFrame:

@@ -6,6 +6,8 @@ from typing import Literal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark.schemas import MONEY
+
 Policy = Literal["net_on_order_date", "net_on_refund_date", "ignore"]
 
 
@@ -28,14 +30,16 @@ def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
     nets_day = (F.col("event_type") == "refund") & F.lit(policy == "net_on_refund_date")
     of_order = (purchase | nets_order) & F.col("order_id").isNotNull()
     seen = events.filter(
-        (F.col("event_date") < F.lit(as_of)) & (F.col("event_month") <= F.trunc(F.lit(as_of), "month"))
+        (F.col("event_date") < F.lit(as_of)) & (F.col("event_month") <= F.lit(as_of.replace(day=1)))
     )
+    # not -amount, whose type is another on some engines
+    negative = (F.lit(0).cast(MONEY) - F.col("amount")).cast(MONEY)
     keyed = seen.select(
         "customer_key",
         F.when(of_order, F.col("order_id")).alias("order_key"),
         F.when(~of_order, F.col("event_date")).alias("day_key"),
         F.when(purchase, F.col("event_date")).alias("purchase_date"),
-        F.when(purchase, F.col("amount")).when(nets_order | nets_day, -F.col("amount")).alias("amount"),
+        F.when(purchase, F.col("amount")).when(nets_order | nets_day, negative).alias("amount"),
         nets_order.alias("refunded"),
         (F.col("event_type") == "contact").cast("int").alias("contact"),
         (F.col("event_type") == "engagement").cast("int").alias("engagement"),

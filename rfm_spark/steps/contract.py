@@ -10,7 +10,7 @@ from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Rule, Source
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.schemas import MONEY
-from rfm_spark.sql import ISO_DAY, quoted, type_of
+from rfm_spark.sql import ISO_DAY, quoted, row_json, try_decimal, type_of
 
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _ZONED_TEXT = r"\d[T ]\d[\d:.]*\s*[A-Za-z+\[-]"  # something stands after the time: an offset or a zone
@@ -18,10 +18,6 @@ _SPACE = " \t\r\n\u00a0"
 _ZONED_PATTERN = "XxZzVO"
 _SEPARATOR = "\x1f"
 _RATE, _CONVERTIBLE = "decimal(20,12)", "decimal(17,2)"  # whose product fits 38 digits, so that it is rounded once
-_WHOLE_TIMES = {  # of timestamps, JSON would keep the milliseconds alone
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-}
 
 
 def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates: DataFrame | None) -> DataFrame:
@@ -169,14 +165,15 @@ def _is_text(frame: DataFrame, name: str) -> bool:
 def _money(frame: DataFrame, name: str) -> Column:
     if not _has(frame, name):
         return F.lit(None).cast(MONEY)
-    column = F.col(name)
-    return _trimmed(column).try_cast(MONEY) if _is_text(frame, name) else column.try_cast(MONEY)
+    column = _trimmed(F.col(name)) if _is_text(frame, name) else F.col(name)
+    return try_decimal(frame, column, frame.schema[name].dataType, MONEY)
 
 
 def _whole(frame: DataFrame, name: str) -> Column:
     if not _has(frame, name):
         return F.lit(None).cast("bigint")
-    return F.round(_trimmed(F.col(name)).try_cast("decimal(28,6)"), 0).try_cast("bigint")
+    number = try_decimal(frame, _trimmed(F.col(name)), T.StringType(), "decimal(28,6)")
+    return F.round(number, 0).try_cast("bigint")
 
 
 def _currency(frame: DataFrame, source: Source, config: ProjectConfig) -> Column:
@@ -202,7 +199,7 @@ def _instant(frame: DataFrame, name: str, source: Source, config: ProjectConfig)
     local = _local_time(frame, name, source)
     if _is_time(data_type):
         return F.to_utc_timestamp(local, zone)
-    return F.when(F.col(name).rlike(_ZONED_TEXT), local).otherwise(F.to_utc_timestamp(local, zone))
+    return F.when(F.col(name).cast("string").rlike(_ZONED_TEXT), local).otherwise(F.to_utc_timestamp(local, zone))
 
 
 def _parsed_by(text: Column, pattern: str, zone: str) -> Column:
@@ -300,7 +297,7 @@ def _amount_reasons(parsed: DataFrame, config: ProjectConfig) -> dict[str, Colum
         return {"missing_amount": money}
     missing = money & F.col("original_amount").isNull()
     overflows = F.col("amount").isNull() & F.col("_rate").isNotNull() & F.col("original_amount").isNotNull()
-    too_much = F.abs("amount") > config.contract.max_amount
+    too_much = F.abs("amount").cast("double") > config.contract.max_amount
     foreign = F.col("original_currency") != config.currency
     return {
         "missing_amount": missing & _blank("c_amount"),
@@ -373,9 +370,9 @@ def _record(parsed: DataFrame) -> Column:
     """
     schema = parsed.schema["_raw"].dataType
     assert isinstance(schema, T.StructType)
-    cells = F.struct(*(F.col(f"_raw.{quoted(name)}") for name in sorted(schema.fieldNames(), key=str.lower)))
+    names = schema.fieldNames()
     return F.struct(
-        F.to_json(F.col("_raw"), _WHOLE_TIMES | {"ignoreNullFields": "false"}).alias("json"),
-        F.md5(F.to_json(cells, _WHOLE_TIMES)).alias("hash"),
-        F.lit(schema.json()).alias("schema"),
+        row_json(parsed, "_raw", names, nulls=True).alias("json"),
+        F.md5(row_json(parsed, "_raw", sorted(names, key=str.lower), nulls=False)).cast("string").alias("hash"),
+        F.nullif(F.lit(schema.json()), F.lit("")).alias("schema"),
     )

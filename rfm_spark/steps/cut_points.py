@@ -15,10 +15,10 @@ from rfm_spark.order_statistics import (
     ALL,
     Quantile,
     Summary,
+    are_gathered,
     cleaned,
     distinct_values,
     group_column,
-    is_small,
     summarise,
 )
 
@@ -153,9 +153,10 @@ def _fit_alike(
     measured = [_of_population(fit_on, metric).alias(name) for (fit_on, metric), name in names.items()]
     frame = customers.select(group_column(group_by).alias("_group"), *measured)
     values = customer_rows * len(names)
+    exact = are_gathered(frame, values)
     totals: dict[str, Column] = {}
     for name in names.values():
-        totals |= {f"distinct_{name}": distinct_values(name, values), f"greatest_{name}": F.max(name)}
+        totals |= {f"distinct_{name}": distinct_values(name, gathered=exact), f"greatest_{name}": F.max(name)}
     for cut in cuts:
         totals |= _greatest_up_to(cut.cuts, names[cut.fit_on, cut.metric])
     quantiles = {cut: _quantiles(cut, names[cut.fit_on, cut.metric]) for cut in cuts}
@@ -168,7 +169,6 @@ def _fit_alike(
         values=values,
         relative_error=min(cut.relative_error for cut in cuts),
     )
-    exact = is_small(values)
     return [
         _fitted(cut, names[cut.fit_on, cut.metric], quantiles[cut], group, summary, exact)
         for cut in cuts

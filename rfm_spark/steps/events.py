@@ -4,6 +4,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
+from rfm_spark.sql import within
+
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 CONFLICT, NO_ORDER = "duplicate_conflict", "refund_without_order"
 
@@ -15,12 +17,13 @@ def identify(judged: DataFrame) -> DataFrame:
     Returns: the same rows with event_id, order_id filled where every row is an order, and event_month.
     One shuffle by event_base.
     """
-    occurrence = F.row_number().over(W.partitionBy("event_base", "source", "source_file").orderBy("content_hash"))
+    key = ["event_base", "source", "source_file"]
+    occurrence = F.row_number().over(W.partitionBy(*key).orderBy("content_hash"))
+    numbered = within(judged.repartition("event_base"), key, {"_nth": occurrence}, {"_nth": F.lit(1)})
     event_id = F.when(F.col("declared_id"), F.col("event_base")).otherwise(
-        F.concat_ws("-", "event_base", occurrence.cast("string"))
+        F.concat_ws("-", "event_base", F.col("_nth").cast("string"))
     )
-    spread = judged.repartition("event_base")
-    return with_order_and_month(spread.withColumn("event_id", event_id))
+    return with_order_and_month(numbered.withColumn("event_id", event_id).drop("_nth"))
 
 
 def with_order_and_month(rows: DataFrame) -> DataFrame:
@@ -28,7 +31,8 @@ def with_order_and_month(rows: DataFrame) -> DataFrame:
     return rows.withColumns(
         {
             "order_id": F.when(F.col("order_is_event"), F.col("event_id")).otherwise(F.col("order_id")),
-            "event_month": F.trunc("event_date", "month"),
+            # not trunc, which on some engines knows the years from 1678 to 2262 alone
+            "event_month": F.make_date(F.year("event_date"), F.month("event_date"), F.lit(1)),
         }
     )
 
@@ -82,10 +86,12 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None) -> DataFrame:
 
 def _compared(rows: DataFrame) -> DataFrame:
     """Whether the rows of one event differ within this delivery, and which of them is the first clean one."""
-    group = W.partitionBy("event_base", "event_id", "source", "known").orderBy(F.size("reasons") > 0, "source_file")
+    key = ["event_base", "event_id", "source", "known"]
+    group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, "source_file")
     whole = group.rowsBetween(W.unboundedPreceding, W.unboundedFollowing)
     differ = F.min("content_hash").over(whole) != F.max("content_hash").over(whole)
-    return rows.withColumns({"_differ": differ, "_nth": F.row_number().over(group)})
+    alone = {"_differ": F.lit(False), "_nth": F.lit(1)}
+    return within(rows, key, {"_differ": differ, "_nth": F.row_number().over(group)}, alone)
 
 
 def _and_reason(reason: str) -> Column:

@@ -107,8 +107,8 @@ def _columns(boundaries: list[date]) -> list[Column]:
     return [
         as_of.alias("snapshot_date"),
         F.col("customer_key"),
-        F.datediff(as_of, "last_order_date").alias("recency_days"),
-        F.datediff(as_of, "last_contact_date").alias("contact_recency_days"),
+        _days(as_of, "last_order_date").alias("recency_days"),
+        _days(as_of, "last_contact_date").alias("contact_recency_days"),
         frequency.cast("bigint").alias("frequency"),
         total.alias("monetary"),
         F.coalesce("_contacts", zero).cast("bigint").alias("contacts"),
@@ -116,7 +116,7 @@ def _columns(boundaries: list[date]) -> list[Column]:
         F.coalesce("_duration_seconds", zero).cast("bigint").alias("duration_seconds"),
         *(column.cast("bigint").alias(f"orders_q{i}") for i, column in enumerate(orders, 1)),
         *(column.alias(f"monetary_q{i}") for i, column in enumerate(monetary, 1)),
-        F.datediff(as_of, "first_order_date").alias("tenure_days"),
+        _days(as_of, "first_order_date").alias("tenure_days"),
         F.when(buyer, total.cast("double") / frequency).alias("average_order_value"),
         gap_days.alias("mean_gap_days"),
         _momentum(monetary).alias("momentum"),
@@ -126,9 +126,13 @@ def _columns(boundaries: list[date]) -> list[Column]:
     ]
 
 
+def _days(end: Column, start: str) -> Column:
+    return F.datediff(end, F.col(start)).cast("int")
+
+
 def _money(amount: Column) -> Column:
     """A sum as the table holds it. Not null, or the richest customer would score worst."""
-    return F.coalesce(amount.try_cast(MONEY), F.raise_error(F.lit(TOO_MUCH_MONEY)))
+    return F.coalesce(amount.try_cast(MONEY), F.raise_error(F.lit(TOO_MUCH_MONEY)).cast(MONEY))
 
 
 def _momentum(monetary: list[Column]) -> Column:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Segmentation
 from rfm_spark.order_statistics import Quantile, Summary, cleaned, summarise
+from rfm_spark.sql import try_decimal
 
 _ERROR = 0.001  # in rank, of the brackets that locate medians; the medians are exact
 _SEPARATOR = "\x1f"
@@ -45,15 +46,15 @@ def profile(assigned: DataFrame, segmentations: Sequence[Segmentation], snapshot
     """
     names = [name for name in assigned.columns if name not in ("segmentation", "segment")]
     medians = {name: Quantile(f"x{i}", 1, 2) for i, name in enumerate(names)}
+    exact = {name: _exact(assigned, name).alias(f"exact_{name}") for name in names}
     totals = {
         "customers": F.count(F.lit(1)),
         "money": F.sum("monetary"),
-        **{f"mean_{name}": _mean(name) for name in names},
+        **{f"sum_{name}": F.sum(f"exact_{name}") for name in names},
     }
     group = F.concat_ws(_SEPARATOR, "segmentation", F.coalesce("segment", F.lit("")))
-    frame = assigned.select(
-        group.alias("_group"), *names, *(cleaned(F.col(name)).alias(medians[name].column) for name in names)
-    )
+    values = [cleaned(F.col(name)).alias(medians[name].column) for name in names]
+    frame = assigned.select(group.alias("_group"), "monetary", *exact.values(), *values)
     groups = summarise(
         frame,
         [median.column for median in medians.values()],
@@ -83,7 +84,7 @@ def profile(assigned: DataFrame, segmentations: Sequence[Segmentation], snapshot
                     monetary,
                     float(monetary / money) if money else None,
                     json.dumps(segment.action.model_dump(exclude_none=True), ensure_ascii=False, sort_keys=True),
-                    *(found.totals[f"mean_{name}"] for name in names),
+                    *(_mean(found.totals[f"sum_{name}"], found.counts[medians[name].column]) for name in names),
                     *(found.value(medians[name]) for name in names),
                 )
             )
@@ -100,6 +101,10 @@ def _nobody(totals: Mapping[str, Column], medians: Iterable[Quantile]) -> Summar
     )
 
 
-def _mean(column: str) -> Column:
-    """The mean by way of decimals, whose sum does not depend on the order of the rows."""
-    return F.avg(F.col(column).cast("decimal(28,6)")).cast("double")
+def _exact(frame: DataFrame, column: str) -> Column:
+    """A metric as a decimal: a sum of those does not depend on the order of the rows."""
+    return try_decimal(frame, F.col(column), frame.schema[column].dataType, "decimal(28,6)")
+
+
+def _mean(total: Decimal | None, n: int) -> float | None:
+    return None if total is None else float(total) / n

@@ -1,0 +1,90 @@
+"""The engines that run the jobs, and what one of them cannot do: the only place that tells them apart by name.
+
+Steps and pipelines are the same on every engine. Where a module has two ways, it asks for the ability, not the name.
+"""
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from pyspark.sql import SparkSession
+
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.errors import ConfigError, Fault
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine and its abilities."""
+
+    name: str
+    version: str
+    sketches: bool
+    """Quantiles of many values by `approxQuantile`; without, percentile_disc gives the same values."""
+    file_metadata: bool
+    """Readers keep the rows they cannot parse, and tell the file of each row; without, Python parses text."""
+    exact_text: bool
+    """Numbers turn into text, JSON and decimals by their digits, and text into them; without, in more steps."""
+    delta_sql: bool
+    """Delta's history, transaction marks and schema evolution; without, the `deltalake` package commits and reads."""
+    caches: bool
+    """`persist` keeps a frame, and a plan its shared parts; without, what is used again goes to a file."""
+    lazy_branches: bool
+    """A branch of `when` is computed where it is taken; without, everywhere."""
+    small_windows: bool
+    """Windows over millions of groups of one row; without, only the groups of several rows go through a window."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+NAMES = ("spark", "sail")
+_of_session: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
+
+
+def spark(version: str) -> Engine:
+    """Apache Spark, and whatever else answers as it does."""
+    return Engine("spark", version, *[True] * 7)
+
+
+def sail(version: str) -> Engine:
+    """Sail, a native engine behind Spark Connect."""
+    return Engine("sail", version, *[False] * 7)
+
+
+def of(session: SparkSession) -> Engine:
+    """The engine behind a session; asked once a session, and only where Spark Connect leaves it open."""
+    if not is_connect(session):
+        return spark(session.version)
+    if session not in _of_session:
+        _of_session[session] = _ask(session)
+    return _of_session[session]
+
+
+def is_connect(session: SparkSession) -> bool:
+    """Whether it is a client of Spark Connect, and not a classic session with a JVM."""
+    return type(session).__module__.startswith("pyspark.sql.connect")
+
+
+def _ask(session: SparkSession) -> Engine:
+    claimed = session.version
+    # Sail claims the version of the client, and tells its own here; Spark tells its version and its commit
+    own = str(session.sql("SELECT version()").collect()[0][0])
+    return spark(claimed) if own.split()[0] == claimed or " " in own else sail(own)
+
+
+def require(engine: str, config: ProjectConfig) -> None:
+    """Check that an engine can run a project. Raises: ConfigError with all that it cannot."""
+    if engine not in NAMES:
+        raise ConfigError(f"--engine: found {engine}, expected {' or '.join(NAMES)}")
+    if engine == "spark":
+        return
+    needed = "needs --engine spark, found sail"
+    faults = [
+        Fault(f"sources.{source.name}.format", f"{source.format} {needed}")
+        for source in config.sources
+        if source.format in ("jdbc", "table")
+    ]
+    if config.lake.catalog:
+        faults.append(Fault("lake.catalog", f"a catalog {needed}; or give lake.path"))
+    if faults:
+        raise ConfigError(faults)

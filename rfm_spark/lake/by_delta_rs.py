@@ -1,0 +1,116 @@
+"""Commits by an engine without Delta's SQL: it writes the rows, and the package `deltalake` what the log needs beside.
+
+That is the history, tables and columns made before rows are written, and rows taken out again.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from rfm_spark.errors import EnvironmentFault
+from rfm_spark.lake.history import Commit, commit
+from rfm_spark.lake.place import Place, types
+from rfm_spark.schemas import TableSpec
+
+
+class ByDeltaRs:
+    """Reads the history and writes rows, each write one commit but for what has to be made first."""
+
+    def __init__(self, place: Place, run_id: str) -> None:
+        self._place, self._run_id = place, run_id
+
+    def history(self, table: str, limit: int) -> list[Commit]:
+        """The newest commits of a table, at most `limit`."""
+        return [commit(row) for row in self._table(table).history(limit)]
+
+    def write(
+        self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str], properties: Mapping[str, str]
+    ) -> None:
+        """Write a frame; the table is made with `properties` where it is missing, and its columns where they are."""
+        options, there = {"userMetadata": self._run_id, **options}, self._place.exists(spec.name)
+        known = types(self._place.table(spec.name)) if there else {}
+        if not there:
+            self._create(spec, frame, properties)
+        if not there or known == types(frame):  # as it is, the schema keeps its comments
+            options.pop("overwriteSchema", None)
+        if there and "overwriteSchema" not in options:
+            frame = self._with_all_columns(spec.name, frame, known)
+        if "replaceWhere" in options and any(isinstance(f.dataType, T.ArrayType | T.MapType) for f in frame.schema):
+            # the engine would not put its lists beside stored ones; of such tables `cut_points` alone has any
+            frame = self._place.spark.createDataFrame(frame.toArrow())
+        writer = frame.write.format("delta").mode(mode).options(**options)
+        writer.partitionBy(*spec.partitioned_by).save(self._place.path(spec.name))
+
+    def take_out(self, spec: TableSpec) -> None:
+        """Take out the rows that this run has appended."""
+        self._table(spec.name).delete(f"{spec.written_by} = '{self._run_id}'", commit_properties=self._properties())
+
+    @contextmanager
+    def settings(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """Such an engine has none for a commit."""
+        yield
+
+    def _create(self, spec: TableSpec, frame: DataFrame, properties: Mapping[str, str]) -> None:
+        """Make an empty table of nullable columns, unless another run has just made it."""
+        deltalake = _deltalake()
+        try:
+            deltalake.DeltaTable.create(
+                self._place.path(spec.name),
+                schema=_schema(frame.schema),
+                partition_by=list(spec.partitioned_by),
+                configuration=dict(properties),
+                commit_properties=self._properties(),
+            )
+        except deltalake.exceptions.DeltaError as error:
+            if "already exists" not in str(error):
+                raise
+
+    def _with_all_columns(self, table: str, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:
+        """The frame with the table's further columns as null, once the table has all of the frame's."""
+        new = [field for field in frame.schema if field.name not in known]
+        if new:
+            self._table(table).alter.add_columns(_schema(new).fields, commit_properties=self._properties())
+        have = set(frame.columns)
+        whole = [F.col(f"`{n}`") if n in have else F.lit(None).cast(type_).alias(n) for n, type_ in known.items()]
+        return frame.select(*whole, *(F.col(f"`{field.name}`") for field in new))
+
+    def _table(self, table: str) -> Any:
+        return _deltalake().DeltaTable(self._place.path(table))
+
+    def _properties(self) -> Any:
+        return _deltalake().CommitProperties(custom_metadata={"userMetadata": self._run_id})
+
+
+def _schema(fields: Iterable[T.StructField]) -> Any:
+    columns = [
+        {"name": f.name, "type": _nullable(f.dataType).jsonValue(), "nullable": True, "metadata": f.metadata or {}}
+        for f in fields
+    ]
+    return _deltalake().Schema.from_json(json.dumps({"type": "struct", "fields": columns}))
+
+
+def _nullable(data_type: T.DataType) -> T.DataType:
+    """The type, whose elements and values may be null."""
+    if isinstance(data_type, T.ArrayType):
+        return T.ArrayType(_nullable(data_type.elementType), True)
+    if isinstance(data_type, T.MapType):
+        return T.MapType(_nullable(data_type.keyType), _nullable(data_type.valueType), True)
+    if isinstance(data_type, T.StructType):
+        return T.StructType([T.StructField(f.name, _nullable(f.dataType), True, f.metadata) for f in data_type])
+    return data_type
+
+
+def _deltalake() -> Any:
+    try:
+        import deltalake
+        import deltalake.exceptions
+    except ImportError:
+        raise EnvironmentFault(
+            "the package deltalake is not installed, which this engine needs: install rfm-spark[sail]"
+        ) from None
+    return deltalake

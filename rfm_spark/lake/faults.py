@@ -1,0 +1,79 @@
+"""What the engine raises, as the cause that a user can act on."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import delta.exceptions  # noqa: F401 - makes Delta's conflicts Python classes on a classic session
+from pyspark.errors import PySparkException
+
+from rfm_spark.errors import ConflictError, EnvironmentFault, RfmSparkError
+
+_CONFLICTS = (
+    "CONCURRENT",
+    "PROTOCOL_CHANGED",
+    "METADATA_CHANGED",
+    "TRANSACTION_VERSION",
+    "ConcurrentModification",
+    "TABLE_OR_VIEW_ALREADY_EXISTS",
+    "Failed to commit transaction",
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what the engine raises into the cause that a user can act on; a bug stays what it is."""
+    try:
+        yield
+    except RfmSparkError:
+        raise
+    except Exception as error:
+        fault = cause(error, what)
+        if fault is None:
+            raise
+        raise fault from None
+
+
+def cause(error: Exception, what: str) -> RfmSparkError | None:
+    """The cause behind an exception of the engine, or None where it is not one that a user can mend."""
+    text = f"{type(error).__name__} {error}"
+    if any(word in text for word in _CONFLICTS):
+        return ConflictError(
+            f"another writer changed {what} at the same time; nothing of this write was kept: run again"
+        )
+    for words, advice in _ENVIRONMENT.items():
+        if any(word in text for word in words):
+            return EnvironmentFault(f"{what}: {advice}")
+    if isinstance(error, ConnectionError | OSError) and not isinstance(error, PySparkException):
+        return EnvironmentFault(f"{what}: the connection to Spark or its storage broke; see its log, then run again")
+    return None
+
+
+_ENVIRONMENT: Mapping[tuple[str, ...], str] = {
+    ("No space left on device", "Disk quota exceeded"): "the disk is full; free space and run again",
+    (
+        "Permission denied",
+        "AccessDenied",
+        "AccessControlException",
+        "Read-only file system",
+        "Mkdirs failed",
+        "Operation not permitted",
+        "Unable to create directory",
+        "mkdir of ",
+    ): "no right to write there; mend the rights and run again",
+    ("CANNOT_CREATE_LOG_PATH", "ParentNotDirectoryException", "Not a directory"): (
+        "no folder can be made there; mend the path or its rights and run again"
+    ),
+    ("OutOfMemoryError", "Java heap space", "GC overhead limit"): (
+        "out of memory; give the driver or executors more (RFM_SPARK_DRIVER_MEMORY, or spark-submit's --driver-memory "
+        "and --executor-memory) and run again"
+    ),
+    (
+        "Connection refused",
+        "UnknownHostException",
+        "Py4JNetworkError",
+        "UNAVAILABLE",
+        "SparkContext was shut down",
+        "stopped SparkContext",
+        "ExecutorLostFailure",
+    ): "the cluster or its storage failed; see the driver's log, mend it and run again",
+}

@@ -1,0 +1,64 @@
+"""Where the tables of a project are, at a path or in a catalog, and what is there."""
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+
+from rfm_spark.config.models import Lake as LakeConfig
+from rfm_spark.lake.faults import translated
+
+_NO_TABLE = (
+    "PATH_NOT_FOUND",
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "DELTA_TABLE_NOT_FOUND",
+    "SCHEMA_NOT_FOUND",
+    "is not a Delta table",
+    "No commit files found",
+)
+
+
+class Place:
+    """The tables as the engine names and reads them."""
+
+    def __init__(self, spark: SparkSession, config: LakeConfig) -> None:
+        self.spark, self.config = spark, config
+        self._known: set[str] = set()
+
+    def __str__(self) -> str:
+        return self.config.path or f"{self.config.catalog}.{self.config.schema_}"
+
+    def identifier(self, table: str) -> str:
+        """The table as SQL names it."""
+        if self.config.path:
+            return f"delta.`{self.path(table)}`"
+        return f"`{self.config.catalog}`.`{self.config.schema_}`.`{table}`"
+
+    def path(self, table: str) -> str:
+        """The folder of a table, where the lake is at a path."""
+        return f"{str(self.config.path).rstrip('/')}/{table}"
+
+    def table(self, table: str, version: int | None = None) -> DataFrame:
+        """The table, at a version or as it is now."""
+        if version is not None and not self.config.path:
+            return self.spark.sql(f"SELECT * FROM {self.identifier(table)} VERSION AS OF {version}")
+        if not self.config.path:
+            return self.spark.table(self.identifier(table))
+        reader = self.spark.read.format("delta")
+        return (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there."""
+        if table not in self._known:
+            with translated(f"{table} at {self}"):
+                try:
+                    self.table(table).schema  # noqa: B018 - asks the lake
+                except AnalysisException as error:
+                    if any(word in str(error) for word in _NO_TABLE):
+                        return False
+                    raise
+            self._known.add(table)
+        return True
+
+
+def types(frame: DataFrame) -> dict[str, str]:
+    """{column: type} as Spark SQL spells it."""
+    return {field.name: field.dataType.simpleString() for field in frame.schema}

@@ -1,0 +1,338 @@
+"""The tables of a project, as one run reads and writes them.
+
+Each write is one commit that carries the run id as its user metadata. Snapshot tables are replaced a slice at a time
+(`replaceWhere`, and the frame filtered to the same slice); `events` is appended once per base version, so that of two
+ingests that began at the same version only one gets in. A run whose first slice another run has replaced stops before
+its next write, so of two runs on one slice one wins. A dry lake writes nothing and hands the frames on.
+
+`by_sql` and `by_delta_rs` make the commits. An engine of the latter knows no mark of a write that may happen once, so
+an append that lost a race is taken out again; it takes any other commit for a conflict, so a slice is tried again where
+nobody replaced it; and its MERGE carries no run id, and is known by its version.
+"""
+
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from rfm_spark import engines
+from rfm_spark.config.models import Lake as LakeConfig
+from rfm_spark.errors import ConflictError, SchemaMismatch
+from rfm_spark.lake.by_delta_rs import ByDeltaRs
+from rfm_spark.lake.by_sql import USER_METADATA, BySql
+from rfm_spark.lake.faults import translated
+from rfm_spark.lake.history import Commit, newest_first, since
+from rfm_spark.lake.place import Place, types
+from rfm_spark.local import local_frame
+from rfm_spark.schemas import TableSpec
+
+_TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
+_TRIES = 3
+_MORE_THAN_A_RUN_LIVES_THROUGH = 1000  # commits of others
+_STATISTICS = "delta.dataSkippingStatsColumns"
+_PERSONAL = {"customer_key", "source_customer_id", "event_id", "order_id", "record"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write left: the frame to go on with, its rows, and the version (None in a dry lake)."""
+
+    frame: DataFrame
+    rows: int
+    version: int | None
+
+
+@dataclass(frozen=True)
+class _Own:
+    """One write of this run; `slice_` is {column: date} that it replaced, empty for all of the table or an append."""
+
+    version: int
+    slice_: Mapping[str, str]
+
+
+class Lake:
+    """The tables of one project, at a path or in a catalog, as one run sees and writes them."""
+
+    def __init__(self, spark: SparkSession, config: LakeConfig, run_id: str = "", *, dry: bool = False) -> None:
+        self.spark, self.run_id, self.dry = spark, run_id, dry
+        self.place = Place(spark, config)
+        self._delta_sql = engines.of(spark).delta_sql
+        self._delta: BySql | ByDeltaRs = (BySql if self._delta_sql else ByDeltaRs)(self.place, run_id)
+        self._cached: list[DataFrame] = []
+        self._used: dict[str, int] = {}
+        self._commits: dict[str, _Own] = {}
+        self._unnamed: set[tuple[str, int]] = set()
+
+    # --- reading ---
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there."""
+        return self.place.exists(table)
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """The table, at a version or as it is now."""
+        return self.place.table(table, version)
+
+    def version(self, table: str) -> int | None:
+        """The newest version, or None where there is no table."""
+        return self._history(table, 1)[0].version if self.exists(table) else None
+
+    def replaced_last(self, table: str, version: int, after: int, known: Container[str]) -> dict[date, int]:
+        """Snapshots that a run other than the `known` has replaced between two versions: the version of the last time.
+
+        Commits that the log no longer holds are not seen.
+        """
+        found: dict[date, int] = {}
+        for one in since(after, self._newest_first(table)):
+            day = one.slice_.get("snapshot_date")
+            if one.version <= version and one.run_id not in known and day and one.overwrites:
+                found.setdefault(date.fromisoformat(day), one.version)
+        return found
+
+    def use(self, table: str, version: int | None = None) -> DataFrame:
+        """The table at a version, or as it is now, for a run to work on: what its readers are to see as well.
+
+        A run that died may have left rows that this one need not write again, but that no complete run published.
+        """
+        self._used[table] = self._history(table, 1)[0].version if version is None else version
+        return self.read(table, self._used[table])
+
+    # --- writing ---
+
+    def replace(self, spec: TableSpec, frame: DataFrame, slice_: Mapping[str, date] | None = None) -> Written:
+        """Replace one slice (all of the table without one) in one commit.
+
+        The frame is filtered to the slice as well, since not every engine rejects a row outside of it.
+        """
+        frame = self._conformed(spec, frame)
+        days = {name: value.isoformat() for name, value in (slice_ or {}).items()}
+        predicate = " AND ".join(f"{name} = DATE'{day}'" for name, day in days.items())
+        if predicate:
+            frame = frame.filter(predicate)
+        if self.dry:
+            return self._kept(frame)
+        if first := next((table for table, commit in self._commits.items() if commit.slice_), None):
+            self._check_own(first)
+        options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
+        self._overwrite(spec, frame, options, days)
+        return self._committed(spec.name, days)
+
+    def append_once(self, spec: TableSpec, frame: DataFrame, base: int | None) -> Written:
+        """Append what was decided against version `base` (None: there was no table).
+
+        Raises: ConflictError where another run changed the table since.
+        """
+        frame = self._conformed(spec, frame)
+        if self.dry:
+            return self._kept(frame)
+        self._check_unchanged(spec.name, base)
+        app, version = _once(spec.name, base)
+        self._write(spec, frame, "append", {"txnAppId": app, "txnVersion": version})
+        done = self._committed(spec.name, {})
+        if isinstance(self._delta, ByDeltaRs):
+            self._take_out_if_overtaken(self._delta, spec, base)
+        return done
+
+    def append(self, spec: TableSpec, frame: DataFrame) -> Written:
+        """Append rows that no other run can write, such as a row of `runs`."""
+        frame = self._conformed(spec, frame)
+        if self.dry:
+            return self._kept(frame)
+        self._write(spec, frame, "append", {})
+        return self._committed(spec.name, {})
+
+    def merge(self, spec: TableSpec, changes: DataFrame, clauses: str, base: int | None = None) -> Written:
+        """One MERGE of `changes` (alias s) into the table (alias t) on its key; `clauses` are the WHEN parts.
+
+        With `base`, the version that the changes were decided against, it is refused as `append_once` would be.
+        """
+        if self.dry:
+            return self._kept(changes)
+        settings = {USER_METADATA: self.run_id}
+        if base is not None:
+            self._check_unchanged(spec.name, base)
+            settings |= dict(zip((_TXN_APP, _TXN_VERSION), _once(spec.name, base), strict=True))
+        on = " AND ".join(f"t.`{name}` = s.`{name}`" for name in spec.key)
+        into = "MERGE WITH SCHEMA EVOLUTION INTO" if "INSERT *" in clauses else "MERGE INTO"
+        view = "changes_" + re.sub(r"\W", "_", self.run_id)
+        before = None if self._delta_sql else self.version(spec.name)
+        with translated(f"{spec.name} at {self.place}"), self._delta.settings(settings):
+            changes.createOrReplaceTempView(view)
+            try:
+                into = f"{into} {self.place.identifier(spec.name)} t"
+                self.spark.sql(f"{into} USING {view} s ON {on} {clauses}").collect()
+            finally:
+                self.spark.catalog.dropTempView(view)
+        if before is not None:
+            self._know_merge(spec.name, before)
+        return self._committed(spec.name, {}, or_none=base is None)
+
+    def complete_columns(self, spec: TableSpec, frame: DataFrame) -> DataFrame:
+        """The conformed frame, with the table's further columns as null, for a MERGE of whole rows."""
+        frame = self._conformed(spec, frame)
+        present = {name.lower() for name in frame.columns}
+        missing = [field for field in self.read(spec.name).schema if field.name.lower() not in present]
+        return (
+            frame.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing}) if missing else frame
+        )
+
+    def create(self, spec: TableSpec) -> None:
+        """Make the table where it is missing, so that every run leaves every table readable."""
+        if not self.dry and not self.exists(spec.name):
+            empty = local_frame(self.spark, [], spec.types())
+            self.append(spec, empty)
+
+    def define_view(self, name: str, table: str, version: int, condition: str) -> None:
+        """Make or replace a view of the catalog: some rows of a table at a version."""
+        with translated(f"view {name} in {self.place}"):
+            self.spark.sql(
+                f"CREATE OR REPLACE VIEW {self.place.identifier(name)} AS "
+                f"SELECT * FROM {self.place.identifier(table)} VERSION AS OF {version} WHERE {condition}"
+            )
+
+    def verify(self) -> None:
+        """Check that no other run has replaced a slice that this run wrote.
+
+        Raises: ConflictError; the other run is the one that readers will see.
+        """
+        for table in self._commits:
+            self._check_own(table)
+
+    def versions(self) -> dict[str, int]:
+        """The version of each table that this run used or, where it wrote, left."""
+        return self._used | {table: commit.version for table, commit in self._commits.items()}
+
+    def release(self) -> None:
+        """Let go of the frames that a dry lake has handed on."""
+        while self._cached:
+            self._cached.pop().unpersist()
+
+    # --- inside ---
+
+    def _kept(self, frame: DataFrame) -> Written:
+        self._cached.append(frame.persist())
+        return Written(frame, frame.count(), None)
+
+    def _overwrite(
+        self, spec: TableSpec, frame: DataFrame, options: Mapping[str, str], slice_: Mapping[str, str]
+    ) -> None:
+        tries = 1 if self._delta_sql else _TRIES
+        for left in reversed(range(tries)):
+            before = None if self._delta_sql else self.version(spec.name)
+            try:
+                return self._write(spec, frame, "overwrite", options)
+            except ConflictError:
+                later = since(-1 if before is None else before, self._newest_first(spec.name))
+                if not left or any(one.overwrote(slice_) for one in later):
+                    raise
+        return None
+
+    def _check_own(self, table: str) -> None:
+        mine = self._commits[table]
+        for one in since(mine.version, self._newest_first(table)):
+            if not self._is_own(table, one) and one.overwrote(mine.slice_):
+                raise ConflictError(
+                    f"another run replaced the same slice of {table} in {self.place} while this one was working; "
+                    "its result stands, this one is not published: run again if it should be"
+                )
+
+    def _check_unchanged(self, table: str, base: int | None) -> None:
+        if self.exists(table) and self._others_since(table, base):
+            raise _overtaken(table, self.place)
+
+    def _others_since(self, table: str, base: int | None) -> list[Commit]:
+        """What other runs have changed since a version (None: since there was no table)."""
+        later = since(-1 if base is None else base, self._newest_first(table))
+        return [one for one in later if one.changes_rows and not self._is_own(table, one)]
+
+    def _is_own(self, table: str, one: Commit) -> bool:
+        return one.run_id == self.run_id or (table, one.version) in self._unnamed
+
+    def _know_merge(self, table: str, before: int) -> None:
+        """Remember the MERGE that this run has just made; of two at one time only one commits."""
+        made = [one for one in since(before, self._newest_first(table)) if one.operation == "MERGE" and not one.run_id]
+        if len(made) > 1:
+            raise _overtaken(table, self.place)
+        self._unnamed |= {(table, one.version) for one in made}
+
+    def _take_out_if_overtaken(self, delta: ByDeltaRs, spec: TableSpec, base: int | None) -> None:
+        """Undo an append where another run changed the table between the version it was decided against and its own."""
+        mine = self._commits[spec.name].version
+        if any(one.version < mine for one in self._others_since(spec.name, base)):
+            with translated(f"{spec.name} at {self.place}"):
+                delta.take_out(spec)
+            raise _overtaken(spec.name, self.place)
+
+    def _newest_first(self, table: str) -> Iterator[Commit]:
+        return newest_first(lambda limit: self._history(table, limit))
+
+    def _history(self, table: str, limit: int) -> list[Commit]:
+        with translated(f"{table} at {self.place}"):
+            return self._delta.history(table, limit)
+
+    def _write(self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str]) -> None:
+        with translated(f"{spec.name} at {self.place}"):
+            self._delta.write(spec, frame, mode, options, {_STATISTICS: _with_statistics(spec)})
+
+    def _committed(self, table: str, slice_: Mapping[str, str], *, or_none: bool = False) -> Written:
+        """Our newest commit on the table; a write that Delta skipped as already done has none.
+
+        With `or_none` neither has one that found nothing to do: the table stays as it is.
+        """
+        for one in islice(self._newest_first(table), _MORE_THAN_A_RUN_LIVES_THROUGH):
+            if self._is_own(table, one):
+                self._commits[table] = _Own(one.version, slice_)
+                return Written(self.read(table, one.version), one.rows, one.version)
+        if or_none:
+            return Written(self.use(table), 0, None)
+        raise _overtaken(table, self.place)
+
+    def _conformed(self, spec: TableSpec, frame: DataFrame) -> DataFrame:
+        """The frame in declared order with the declared comments, once its columns and types are as declared."""
+        actual = types(frame)
+        declared = {column.name: column.type for column in spec.columns}
+        faults = [f"no column {name}" for name in declared if name not in actual]
+        faults += [f"undeclared column {name}" for name in actual if name not in declared]
+        faults += [
+            f"{name} is {actual[name]}, declared {type_}"
+            for name, type_ in declared.items()
+            if name in actual and actual[name] != type_
+        ]
+        if self.exists(spec.name) and spec.name != "customers":
+            faults += self._type_changes(spec)
+        if faults:
+            raise SchemaMismatch(f"table {spec.name} in {self.place}: " + "; ".join(faults))
+        return frame.select(
+            *(F.col(f"`{c.name}`").alias(c.name, metadata={"comment": c.comment}) for c in spec.columns)
+        )
+
+    def _type_changes(self, spec: TableSpec) -> list[str]:
+        there = types(self.read(spec.name))
+        return [
+            f"{c.name} was {there[c.name]} when the table was made, and is {c.type} now; give it another name"
+            for c in spec.columns
+            if c.name in there and there[c.name] != c.type
+        ]
+
+
+def _once(table: str, base: int | None) -> tuple[str, str]:
+    """Delta's mark of a write that may happen once: of two that race with the same mark, one commits."""
+    return f"rfm_spark.{table}", str(0 if base is None else base + 1)
+
+
+def _overtaken(table: str, place: Place) -> ConflictError:
+    return ConflictError(f"another run wrote {table} in {place} first; nothing of this one was kept: run again")
+
+
+def _with_statistics(spec: TableSpec) -> str:
+    """The columns whose least and greatest values the log may hold: no person's, nor the partitions', which it has."""
+    shown = [c.name for c in spec.columns if c.name not in _PERSONAL and _has_statistics(c.type)]
+    return ",".join(f"`{name}`" for name in shown if name not in spec.partitioned_by)
+
+
+def _has_statistics(type_: str) -> bool:
+    return not type_.startswith(("array", "map", "struct"))

@@ -1,0 +1,107 @@
+"""Files as frames of raw columns on an engine whose readers tell no file and end a job at a malformed row.
+
+Text is parsed by `text_files`, inside the engine; of the other formats each file is a frame.
+"""
+
+import csv
+from functools import partial
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from rfm_spark.config.models import Source
+from rfm_spark.errors import ConfigError, Fault, InputError
+from rfm_spark.sources import text_files
+from rfm_spark.sources.columns import FILE, options_of, place
+from rfm_spark.sources.files import files, folders, with_folders
+from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
+from rfm_spark.sources.messages import no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
+from rfm_spark.sql import union
+
+_NOT_HERE = ("modifiedbefore", "modifiedafter", "basepath")
+
+
+def load(spark: SparkSession, source: Source) -> DataFrame:
+    """One row a row of the files with its raw columns and `_file`.
+
+    Raises: InputError; ConfigError for an option of Spark's reader that is not followed here.
+    """
+    path, options = str(source.path), options_of(source)
+    _refuse_options(source, options)
+    found = files(spark, path, options)
+    if not found:
+        raise InputError(f"source {source.name}: nothing found at {place(source)}; check path, or mount what holds it")
+    names = folders(path, found)
+    if source.format == "csv":
+        frame = _csv(spark, source, found, {**CSV_DEFAULTS, **options}, names)
+    elif source.format == "json":
+        frame = _json(spark, source, found, options)
+    else:
+        frame = _parquet(spark, source, found)
+    # as Spark writes the address of a local file; only now, since the engine does not read such a one
+    return with_folders(frame, names).withColumn(FILE, F.regexp_replace(FILE, "^file:///", "file:/"))
+
+
+def _csv(
+    spark: SparkSession, source: Source, found: list[str], options: dict[str, str], names: list[str]
+) -> DataFrame:
+    first = partial(_first_cells, spark, options)
+    frames = []
+    for header, members in by_header(source, found, first, options).items():
+        refuse_ambiguous(source, header, names)
+        frames.append(text_files.csv_frame(spark, members, header, options))
+    return union(frames)
+
+
+def _first_cells(spark: SparkSession, options: dict[str, str], file: str) -> list[str]:
+    """The first line of a file that is elsewhere; one broken within quotes is not seen whole."""
+    comment = options.get("comment") or "\0"
+    lines = spark.read.text(file).filter(~F.col("value").startswith(comment) & (F.trim("value") != "")).head(1)
+    quote = options.get("quote", '"')
+    quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+    rows = csv.reader((line.value.lstrip("\ufeff") for line in lines), delimiter=separator_of(options), **quoting)
+    return next(rows, [])
+
+
+def _json(spark: SparkSession, source: Source, found: list[str], options: dict[str, str]) -> DataFrame:
+    if options.get("multiLine") == "true":
+        refuse_json_lines(spark, source)
+    frame = text_files.json_frame(spark, found, options)
+    if frame is None:
+        raise InputError(no_rows(source, "no JSON object"))
+    lower = [name.lower() for name in frame.columns]
+    if twice := [name for name in frame.columns if lower.count(name.lower()) > 1]:
+        raise InputError(
+            f"source {source.name}: column {', '.join(twice)} stands twice in the objects of {place(source)} (capitals "
+            "do not tell names apart); rename one"
+        )
+    return frame
+
+
+def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame:
+    frames, types = [], dict[str, str]()
+    for file in found:
+        try:
+            frame = spark.read.parquet(file)
+            own = {field.name: field.dataType.simpleString() for field in frame.schema}
+        except Exception:  # the class differs by what is wrong with the file
+            own = {}
+        if not own:
+            raise InputError(unreadable_file(source, file)) from None
+        if differing := [name for name, type_ in own.items() if types.get(name, type_) != type_]:
+            told = ", ".join(f"{name} is {types[name]} and {own[name]}" for name in differing)
+            raise InputError(
+                f"source {source.name}: the files of {place(source)} differ in type: {told}; make them one type"
+            )
+        types |= own
+        frames.append(frame.withColumn(FILE, F.lit(file)))
+    return union(frames)
+
+
+def _refuse_options(source: Source, options: dict[str, str]) -> None:
+    text = text_files.unsupported(source.format, options) if source.format in ("csv", "json") else []
+    refused = [name for name in options if name.lower() in _NOT_HERE or name in text]
+    if refused:
+        raise ConfigError(
+            [Fault(f"sources.{source.name}.options.{name}", "needs --engine spark, found sail") for name in refused]
+        )

@@ -1,0 +1,78 @@
+"""The files of a source, found without the engine, for one that does not tell which file a row is of.
+
+A path is a file, a folder or a pattern (`*`, `?`, `[…]`, `{a,b}`), as Spark takes it. Names that begin with `_` or `.`
+are no data; of subfolders only those called `name=value` are entered, whose value becomes a column.
+"""
+
+import fnmatch
+import glob
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from rfm_spark.sources.columns import FILE, fixed_part
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_ILLEGAL = re.compile(r'[\x00-\x20"<>\\^`{|}%#?\[\]]')
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def files(spark: SparkSession, path: str, options: dict[str, str]) -> list[str]:
+    """The addresses of the files, sorted; none where nothing is there."""
+    url = urlparse(path)
+    if url.scheme not in ("", "file"):
+        return sorted(spark.read.text(path).inputFiles())
+    chosen = {name.lower(): value for name, value in options.items()}
+    deep = chosen.get("recursivefilelookup", "false").lower() == "true"
+    wanted = chosen.get("pathglobfilter", "*")
+    roots = [Path(found) for pattern in _expanded(url.path if url.scheme else path) for found in glob.glob(pattern)]
+    found = {file.absolute() for root in roots for file in _below(root, deep=deep)}
+    return sorted(_address(file) for file in found if fnmatch.fnmatch(file.name, wanted))
+
+
+def folders(path: str, addresses: list[str]) -> list[str]:
+    """The names of the `name=value` folders that the files of a path are in, below its fixed part."""
+    start = fixed_part(path)
+    base = start if "://" in start else str(Path(urlparse(start).path).absolute())
+    base = unquote(urlparse(base).path).rstrip("/")
+    parts = [unquote(urlparse(address).path).removeprefix(base) for address in addresses]
+    return list(dict.fromkeys(name for part in parts for name in re.findall(r"/([^/=]+)=[^/]*(?=/)", part)))
+
+
+def with_folders(frame: DataFrame, names: list[str]) -> DataFrame:
+    """The frame with a column of text for each of these folders."""
+    return frame.withColumns({name: _folder(name) for name in names}) if names else frame
+
+
+def _folder(name: str) -> Column:
+    value = F.url_decode(F.regexp_extract(FILE, f"/{re.escape(name)}=([^/]*)/", 1))
+    return F.when(value != _NO_VALUE, value)
+
+
+def _expanded(pattern: str) -> Iterator[str]:
+    """The patterns that one with braces stands for."""
+    braces = _BRACES.search(pattern)
+    if not braces:
+        yield pattern
+        return
+    for choice in braces[1].split(","):
+        yield from _expanded(pattern[: braces.start()] + choice + pattern[braces.end() :])
+
+
+def _below(root: Path, *, deep: bool) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+        return
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if (deep or "=" in name) and name[0] not in "._"]
+        yield from (Path(folder) / name for name in names if name[0] not in "._")
+
+
+def _address(file: Path) -> str:
+    """The address as Spark writes it: what an address may not hold is escaped, and no more."""
+    return "file://" + _ILLEGAL.sub(lambda one: f"%{ord(one[0]):02X}", str(file))

@@ -1,0 +1,126 @@
+"""What is wrong with a source, in words: found, expected, where, what to do."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote, urlparse
+
+from pyspark.sql import SparkSession
+
+from rfm_spark.config.models import Source
+from rfm_spark.config.words import without_secrets
+from rfm_spark.errors import InputError
+from rfm_spark.sources.columns import CORRUPT, listed, order_is_event, place
+from rfm_spark.sql import first_line
+
+FILE_IN_MESSAGE = re.compile(r"while reading file (\S+?)\.?\s")
+_SEVERAL_TYPES = re.compile(r'schema:\s*"STRUCT<(.*)>"')
+
+
+def require_columns(source: Source, names: list[str]) -> None:
+    """Check that a source has every column that its config names. Raises: InputError."""
+    known = {name.lower() for name in names}
+    wanted = [e.column for e in (*source.columns.values(), *source.attributes.values()) if e.column]
+    wanted += [*source.types, *(source.event_id_columns or [])]
+    if source.event_type is not None and source.event_type.column:
+        wanted.append(source.event_type.column)
+    implied = {"event_id"} if order_is_event(source, names) else set()
+    missing = [name for name in dict.fromkeys(wanted) if name.lower() not in known and name not in implied]
+    if missing:
+        raise InputError(f"source {source.name}: " + "; ".join(_missing(source, name, names) for name in missing))
+
+
+def _missing(source: Source, name: str, names: list[str]) -> str:
+    present = [n for n in names if n != CORRUPT]
+    if source.format == "csv" and _looks_like_data(present):
+        return (
+            f"no column {name}; the first line of {place(source)} looks like data, expected column names; if it has "
+            "none, set options.header: false and map _c0, _c1, …"
+        )
+    near = difflib.get_close_matches(name, present, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    if source.format == "csv" and len(present) == 1 and not near:
+        separators = [s for s in (";", "\t", "|", ",") if s in present[0]]
+        hint = f"; the file looks separated by {separators[0]!r}: set options.sep" if separators else hint
+    if any("\ufffd" in n for n in present):
+        hint += "; the names do not decode as UTF-8: set options.encoding, such as ISO-8859-1"
+    return f"no column {name}; found {listed(present)}{hint}"
+
+
+def _looks_like_data(names: Iterable[str]) -> bool:
+    """Whether a header holds numbers, dates or addresses, which are not to be shown."""
+    return any(re.fullmatch(r"[\d\W]*\d[\d\W]*|\S+@\S+", name) for name in names)
+
+
+def refuse_ambiguous(source: Source, header: tuple[str, ...], partitions: list[str]) -> None:
+    """Check that each name stands once in a header. Raises: InputError."""
+    lower = [name.lower() for name in header]
+    twice = sorted({name for name in header if lower.count(name.lower()) > 1})
+    if twice:
+        shown = "a value" if _looks_like_data(header) else f"column {', '.join(twice)}"
+        raise InputError(
+            f"source {source.name}: {shown} stands twice in the header of {place(source)}, expected each name once "
+            "(capitals do not tell names apart); rename it, or set options.header: false and map _c0, _c1, …"
+        )
+    both = [name for name in partitions if name.lower() in lower]
+    if both:
+        raise InputError(
+            f"source {source.name}: column {', '.join(both)} stands in the header and in the folders' names of "
+            f"{place(source)}, expected one of them; rename one"
+        )
+
+
+def no_rows(source: Source, found: str) -> str:
+    """A source in which nothing was found."""
+    expected = f"{source.format} with at least its column names"
+    return f"source {source.name}: found {found} at {place(source)}, expected {expected}"
+
+
+def explain_unreadable(source: Source, error: Exception) -> str:
+    """Why a source cannot be read, from what the engine raised."""
+    where, text = place(source), str(error)
+    if "DELTA_TABLE_NOT_FOUND" in text or "is not a Delta table" in text or "No commit files" in text:
+        return f"source {source.name}: found no Delta table at {where}; check path, or set format: parquet"
+    if "PATH_NOT_FOUND" in text or "does not exist" in text:
+        return f"source {source.name}: nothing found at {where}; check path, or mount what holds it"
+    if "TABLE_OR_VIEW_NOT_FOUND" in text:
+        return f"source {source.name}: no table {where} in the catalog; check its name and your rights"
+    if "UNABLE_TO_INFER_SCHEMA" in text:
+        return no_rows(source, "no readable file")
+    if "CANNOT_MERGE_SCHEMAS" in text:
+        return f"source {source.name}: the files of {where} differ in type: {_differing(text)}; make them one type"
+    if file := FILE_IN_MESSAGE.search(text + " "):
+        return unreadable_file(source, file[1])
+    return f"source {source.name}: cannot read {where} as {source.format}: {without_secrets(first_line(error))}"
+
+
+def unreadable_file(source: Source, file: str) -> str:
+    """A file that is damaged or of another kind."""
+    return (
+        f"source {source.name}: cannot read {unquote(urlparse(file).path)} as {source.format}: it is cut off, damaged "
+        "or of another format or type than the others; deliver it again or take it out"
+    )
+
+
+def _differing(text: str) -> str:
+    """Column and types of what two schemas in a message of Spark do not agree on."""
+    schemas = [dict(re.findall(r"(\w+): (\w+)", found)) for found in _SEVERAL_TYPES.findall(text)]
+    if len(schemas) != 2:
+        return "a column"
+    one, other = schemas
+    return ", ".join(f"{n} is {t} and {other[n]}" for n, t in one.items() if other.get(n, t) != t) or "a nested column"
+
+
+def refuse_json_lines(spark: SparkSession, source: Source) -> None:
+    """With multiLine a file is one JSON document: of several, all but the first would be lost."""
+    lines = [row.value for row in spark.read.text(str(source.path)).head(2)]
+    try:
+        several = len(lines) == 2 and all(isinstance(json.loads(line), dict) for line in lines)
+    except ValueError:
+        return
+    if several:
+        raise InputError(
+            f"source {source.name}: found one JSON object a line at {place(source)}, expected one document a file with "
+            "options.multiLine: true; take that option out"
+        )

@@ -1,0 +1,175 @@
+"""Files and tables as frames of raw columns, read by the engine itself, which keeps the rows that it cannot parse."""
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from urllib.parse import unquote, urlparse
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from rfm_spark import engines
+from rfm_spark.config.models import Source
+from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
+from rfm_spark.session import JAVA_CHARSETS
+from rfm_spark.sources import by_file
+from rfm_spark.sources.columns import CORRUPT, FILE, fixed_part, options_of, place
+from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
+from rfm_spark.sources.messages import (
+    FILE_IN_MESSAGE,
+    explain_unreadable,
+    no_rows,
+    refuse_ambiguous,
+    refuse_json_lines,
+    unreadable_file,
+)
+from rfm_spark.sql import quoted, union
+
+_SPARKS_ENCODINGS = ("us-ascii", "iso-8859-1", "utf-8", "utf-16be", "utf-16le", "utf-16", "utf-32")
+WHICH_FILES = ("pathglobfilter", "recursivefilelookup", "modifiedbefore", "modifiedafter", "basepath")
+# whatever a source's options say, a row that does not parse is kept
+KEEP_ALL = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT, "columnPruning": "false"}
+_UNREADABLE = ("FAILED_READ_FILE", "CANNOT_MERGE_SCHEMAS", "CANNOT_INFER", "Unsupported encoding", "charset")
+# what SQL or a datetime pattern can raise at a row, even where the engine is told to give null
+_SQL_FAILURE = re.compile(
+    r"\[((?:INVALID_|INCONSISTENT_BEHAVIOR|USER_RAISED|ILLEGAL_|DATETIME_|ARITHMETIC_|NULL_MAP_KEY|DUPLICATED_MAP_KEY"
+    r"|CAST_|UNRECOGNIZED_|COLLECTION_SIZE)[A-Z_.]*)\] ?(.*)"
+)
+# the same by Sail, whose messages may quote a row too
+_NATIVE_SQL_FAILURE = re.compile(r"Spark `(\w+)` function|Cast error|[Cc]an(?:no|')t cast (?:string|value)")
+_DAMAGED = re.compile(r"Parquet error|External: bad data|InvalidThrift")
+
+
+def load(spark: SparkSession, source: Source) -> DataFrame:
+    """One row a row of the source with its raw columns and `_file`. Raises: InputError."""
+    try:
+        if source.format in ("table", "delta"):
+            return _load_table(spark, source)
+        return _load_files(spark, source)
+    except RfmSparkError:
+        raise
+    except Exception as error:
+        if isinstance(error, AnalysisException) or any(word in str(error) for word in _UNREADABLE):
+            raise InputError(explain_unreadable(source, error)) from None
+        raise
+
+
+def _load_table(spark: SparkSession, source: Source) -> DataFrame:
+    if source.format == "table":
+        frame = spark.table(str(source.table))
+    else:
+        frame = spark.read.format("delta").options(**options_of(source)).load(source.path)
+    frame.schema  # noqa: B018 - over Connect it is asked for only now
+    return frame.withColumn(FILE, F.lit(None).cast("string"))
+
+
+def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
+    """The fault in a source or in the project's SQL behind what Spark raised while it went through rows, or None."""
+    text = str(error)
+    if file := FILE_IN_MESSAGE.search(text + " "):
+        for source in sources:
+            if source.path and urlparse(fixed_part(source.path)).path in unquote(file[1]):
+                return InputError(unreadable_file(source, file[1]))
+    if damaged := _DAMAGED.search(text):
+        places = ", ".join(place(source) for source in sources if source.format == "parquet")
+        return InputError(f"{damaged[0]} while reading {places}: a file is cut off or damaged; deliver it again")
+    if failure := _NATIVE_SQL_FAILURE.search(text):
+        return ConfigError(
+            f"SQL of the project fails on a row, in {failure[1] or 'a cast'}, where this engine gives no null: use "
+            "try_cast and its like, or --engine spark"
+        )
+    failure = _SQL_FAILURE.search(text)
+    if failure and failure[1].endswith(".CHARSET"):
+        return ConfigError("options.encoding of a source is none that Spark knows; expected one such as ISO-8859-1")
+    if failure:
+        # a pattern is the project's own text; other messages may quote a row
+        told = f": {failure[2].split('. ')[0]}" if failure[1].startswith("INVALID_DATETIME_PATTERN") else ""
+        return ConfigError(
+            f"SQL or a timestamp_format of the project fails on a row, with {failure[1]}{told}; expected null where "
+            "it has no answer: look through columns, event_type, rules, criteria and segments for it"
+        )
+    return None
+
+
+def _load_files(spark: SparkSession, source: Source) -> DataFrame:
+    if not engines.of(spark).file_metadata:
+        return by_file.load(spark, source)
+    options, path = options_of(source), str(source.path)
+    require_encoding(spark, source, options)
+    if source.format == "csv":
+        return union(_csv_frames(spark, source))
+    if source.format == "json":
+        if options.get("multiLine") == "true":
+            refuse_json_lines(spark, source)
+        inferred = spark.read.options(**{"primitivesAsString": "true", **options, **KEEP_ALL}).json(path).schema
+        fields = [field for field in inferred.fields if field.name != CORRUPT]
+        if not fields:
+            raise InputError(no_rows(source, "no JSON object"))
+        schema = T.StructType([*fields, T.StructField(CORRUPT, T.StringType())])
+        frame = spark.read.options(**options, **KEEP_ALL).schema(schema).json(path)
+    else:
+        frame = spark.read.options(**{"mergeSchema": "true", **options}).parquet(path)
+    return frame.select("*", F.col("_metadata.file_path").alias(FILE))
+
+
+def _csv_frames(spark: SparkSession, source: Source) -> Iterable[DataFrame]:
+    """One frame for each header that occurs among the files, so that drift between files moves no value sideways."""
+    options, path = {**CSV_DEFAULTS, **options_of(source), **KEEP_ALL}, str(source.path)
+    listed = spark.read.options(**{k: v for k, v in options.items() if k.lower() in WHICH_FILES}).text(path)
+    files, partitions = sorted(listed.inputFiles()), listed.columns[1:]
+    if not files:
+        raise InputError(no_rows(source, "no file"))
+    groups = by_header(source, files, partial(_first_by_spark, spark, options), options)
+    whole = len(groups) == 1 and len(next(iter(groups.values()))) == len(files)
+    base = {"basePath": fixed_part(source.path)} if partitions and not whole else {}
+    for header, members in groups.items():
+        refuse_ambiguous(source, header, partitions)
+        schema = T.StructType([T.StructField(name, T.StringType()) for name in (*header, CORRUPT, *partitions)])
+        reader = spark.read.options(**{**base, **options}).schema(schema)
+        frame = reader.csv(path if whole else [literal(file) for file in members])
+        yield _unswallowed(frame.select("*", F.col("_metadata.file_path").alias(FILE)), header, options)
+
+
+def _unswallowed(frame: DataFrame, header: tuple[str, ...], options: dict[str, str]) -> DataFrame:
+    """Make each line that an unclosed quote has swallowed a malformed row again, so that it counts and is found.
+
+    A line is swallowed where it stands inside of a cell and has as many cells as the header, with no blank before one,
+    as a sentence would have.
+    """
+    if options["multiLine"].lower() != "true" or len(header) < 3:
+        return frame
+    sep = separator_of(options)
+    other = f"[^\\n\x1f{re.escape(sep)}]*"
+    inner_line = f"\\n(?:{other}{re.escape(sep)}(?! )){{{len(header) - 1}}}{other}(?:\\n|\x1f|$)"
+    cells = [F.coalesce(F.col(quoted(name)), F.lit("")) for name in header]
+    text = F.concat_ws("\x1f", *cells)
+    lines = F.split(F.rtrim(F.coalesce(CORRUPT, F.concat_ws(sep, *cells)), F.lit("\n")), "\n")
+    marked = frame.withColumn("_swallows", text.contains("\n") & text.rlike(inner_line))
+    return marked.select(
+        *(F.when(~F.col("_swallows"), F.col(quoted(name))).alias(name) for name in header),
+        F.explode(F.when(F.col("_swallows"), lines).otherwise(F.array(CORRUPT))).alias(CORRUPT),
+        *(F.col(quoted(name)) for name in frame.columns if name not in (*header, CORRUPT)),
+    )
+
+
+def literal(file: str) -> str:
+    """A listed file as a reader takes it: Spark lists addresses and reads patterns."""
+    return re.sub(r"([*?\[\]{}\\])", r"\\\1", unquote(file))
+
+
+def _first_by_spark(spark: SparkSession, options: dict[str, str], file: str) -> list[str]:
+    first = spark.read.options(**{**options, "header": "false"}).csv(literal(file)).head()
+    return ["" if cell is None else str(cell).lstrip("\ufeff") for cell in first] if first else []
+
+
+def require_encoding(spark: SparkSession, source: Source, options: dict[str, str]) -> None:
+    """Spark reads a few encodings by itself, and Java's others only where the session lets it."""
+    encoding = encoding_of(options)
+    if encoding.lower() not in _SPARKS_ENCODINGS and str(spark.conf.get(JAVA_CHARSETS, "false")).lower() != "true":
+        raise EnvironmentFault(
+            f"source {source.name}: options.encoding is {encoding}, which Spark reads only where {JAVA_CHARSETS} is "
+            "true, and this platform does not let a job set that: set it where the session is configured, or deliver "
+            "UTF-8"
+        )
