@@ -1,10 +1,15 @@
-"""Fixtures of all tests: one Spark session a run, built when the first test asks for it."""
+"""Fixtures of all tests: one session a run, built when the first test asks for it.
 
+It is a classic Spark session, or with RFM_SPARK_TEST_ENGINE=sail one of Sail; the two do not live in one process.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+ENGINE = os.environ.get("RFM_SPARK_TEST_ENGINE", "spark")
 TEST_SETTINGS = {
     "spark.master": "local[2]",
     "spark.sql.shuffle.partitions": "2",
@@ -13,10 +18,23 @@ TEST_SETTINGS = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what only Spark can show where the tests run on another engine."""
+    if ENGINE != "spark":
+        for item in items:
+            if item.get_closest_marker("spark_only"):
+                item.add_marker(pytest.mark.skip(reason="of Spark alone"))
+
+
 @pytest.fixture(scope="session")
 def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     from rfm_spark import session  # here, so that tests without Spark do not pay for the import
 
+    if ENGINE != "spark":
+        spark = session.build(engine=ENGINE)
+        with session.settings(spark):
+            yield spark
+        return
     folder = tmp_path_factory.mktemp("spark")
     spark = session.build(small=True, conf=TEST_SETTINGS | {"spark.sql.warehouse.dir": str(folder / "warehouse")})
     yield spark
@@ -26,6 +44,9 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 @pytest.fixture
 def spark(_session):
     """The run's session; settings, temporary views and cached frames are put back after each test that uses it."""
+    if ENGINE != "spark":  # where settings can neither be listed nor views be told apart
+        yield _session
+        return
     before = dict(_session.conf.getAll)
     yield _session
     after = dict(_session.conf.getAll)

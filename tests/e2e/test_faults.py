@@ -167,6 +167,7 @@ def test_a_full_disk(spark, config, undisturbed, tmp_path):
         assert faults.published(spark, tiny) == undisturbed.july
 
 
+@pytest.mark.spark_only
 @pytest.mark.slow
 def test_a_driver_killed_for_real(spark, config, lake, undisturbed):
     code = f"""

@@ -1,5 +1,6 @@
 """Contract: reasons, money and times of single rows, on small frames."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -122,7 +123,8 @@ def test_money_rounds_half_up_to_the_cent(judge):
 def test_money_of_another_currency(judge):
     """At the newest rate on or before the business date; without one the row is held back, not guessed."""
     rows = [with_(row="old", at="2011-01-01"), with_(row="new"), with_(row="early", at="2010-01-01")]
-    rates = [("USD", "2010-06-01", "2011-01-02", "0.5"), ("USD", "2011-01-02", "9999-12-31", "0.333")]
+    changed = date(2011, 1, 2)
+    rates = [("USD", date(2010, 6, 1), changed, Decimal("0.5")), ("USD", changed, date(9999, 12, 31), Decimal("0.333"))]
     judged = judge(rows, rates=rates, source={"currency": "USD"})
     assert {name: row["amount"] for name, row in judged.items()} == {
         "old": Decimal("2.50"),

@@ -117,7 +117,7 @@ def customers(spark):
     return spark.createDataFrame(CUSTOMERS, COLUMNS)
 
 
-@pytest.mark.parametrize("gathered", [True, False])
+@pytest.mark.parametrize("gathered", [True, pytest.param(False, marks=pytest.mark.spark_only)])
 def test_all_segmentations_at_once(customers, monkeypatch, gathered):
     """As few customers and as a hundred million are done."""
     from rfm_spark import order_statistics
@@ -158,6 +158,7 @@ def test_attainable_scores_are_those_that_are_scored(customers):
         assert one.attainable_scores == tuple(sorted({row[one.cut.criterion] for row in rows})), one.cut.criterion
 
 
+@pytest.mark.spark_only
 def test_fitting_moves_no_customer_and_sorts_none(spark, customers, monkeypatch):
     """All metrics of all segmentations in one aggregate, whose partial results alone cross the network."""
     from steps.test_plans import plan_of

@@ -4,6 +4,8 @@ import io
 from contextlib import redirect_stdout
 from datetime import date
 
+import pytest
+
 from rfm_spark.cuts import Cuts, Cutting
 
 
@@ -23,6 +25,7 @@ def events_frame(spark):
     return spark.createDataFrame([], columns)
 
 
+@pytest.mark.spark_only
 def test_events_are_shuffled_once_from_events_to_segments(spark):
     from rfm_spark.config.models import Action, Segment, Segmentation
     from rfm_spark.steps import activity, metrics, scores, segments
@@ -46,6 +49,7 @@ def test_events_are_shuffled_once_from_events_to_segments(spark):
     assert "Expand" not in plan  # no distinct expansion: orders are deduplicated before they are counted
 
 
+@pytest.mark.spark_only
 def test_rows_of_an_ingest_are_shuffled_once_into_an_empty_lake(spark):
     from pyspark.sql import functions as F
 

@@ -9,6 +9,7 @@ from rfm_spark import session, sources
 from rfm_spark.config import config_hash, defaults, from_data
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import EnvironmentFault
+from rfm_spark.sources import messages, reading
 
 PLACES = [
     ("s3a://KEY:SECRET@bucket/in/*.csv", "s3a://(removed)@bucket/in/*.csv"),
@@ -39,7 +40,7 @@ def test_a_message_and_the_run_record_name_the_place_without_its_secret():
     source = at(PLACES[0][0]).sources[0]
     assert sources.place(source) == PLACES[0][1]
     for error in ("[PATH_NOT_FOUND] Path does not exist", "s3a://KEY:SECRET@bucket is down", "UNABLE_TO_INFER_SCHEMA"):
-        told = sources._explain_unreadable(source, ValueError(error))
+        told = messages.explain_unreadable(source, ValueError(error))
         assert "bucket" in told
         assert "SECRET" not in told
 
@@ -60,7 +61,7 @@ def test_two_containers_are_two_projects():
     ],
 )
 def test_a_listed_file_is_read_as_that_file(address, literal):
-    assert sources._literal(address) == literal
+    assert reading.literal(address) == literal
 
 
 @pytest.mark.parametrize(
@@ -76,10 +77,10 @@ def test_an_encoding_asks_for_javas_charsets_only_where_it_needs_them(encoding, 
     spark = SimpleNamespace(conf=SimpleNamespace(get=lambda key, default: lets))
     source = at("in.csv").sources[0]
     if not fails:
-        sources._require_encoding(spark, source, {"encoding": encoding})
+        reading.require_encoding(spark, source, {"encoding": encoding})
         return
     with pytest.raises(EnvironmentFault, match=r"options\.encoding is windows-1252.*deliver UTF-8"):
-        sources._require_encoding(spark, source, {"encoding": encoding})
+        reading.require_encoding(spark, source, {"encoding": encoding})
 
 
 class Hosted:
