@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark import check, report, sides
+from benchmark import check, growth, growth_page, report, sides
 from benchmark.generate import generate
 from benchmark.job import Data
 from benchmark.measure import measured
@@ -23,7 +23,13 @@ def main() -> None:
         _, _, job, side, folder, out = sys.argv
         sides.work(job, side)(Data(Path(folder)), Path(out))
         return
+    if sys.argv[1:2] == ["point"]:  # of a growth, in its own process
+        growth.work(*sys.argv[2:])
+        return
     asked = _arguments()
+    if asked.growth is not None:
+        _growth(asked)
+        return
     if not asked.table_only:
         for events in asked.events:
             for job in asked.jobs:
@@ -31,6 +37,7 @@ def main() -> None:
     print(report.tables(RESULTS))
     if not asked.no_store:
         report.into_readme(ROOT / "README.md", RESULTS)
+        growth_page.write(RESULTS)
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,8 +53,26 @@ def _arguments() -> argparse.Namespace:
     add("--seed", type=int, default=20250101)
     add("--cache", type=Path, default=ROOT / ".bench", help="where generated data and results of runs lie")
     add("--no-store", action="store_true", help="print alone")
-    add("--table-only", action="store_true", help="write README's table from the stored results")
-    return parser.parse_args()
+    add("--table-only", action="store_true", help="write README's table and the pages of growth from what is stored")
+    add("--growth", nargs="*", choices=list(growth.DIMENSIONS), help="how cost grows; along all, where none is named")
+    add("--growth-sizes", type=int, nargs="+", help="sizes of the one dimension that is named")
+    add("--growth-scale", type=float, default=1.0, help="all events and customers of --growth times this")
+    add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth")
+    asked = parser.parse_args()
+    if asked.growth_sizes and len(asked.growth or ()) != 1:
+        parser.error("--growth-sizes: expected --growth with one dimension")
+    return asked
+
+
+def _growth(asked: argparse.Namespace) -> None:
+    """Into the stored results and their page, or into the cache alone."""
+    folder = asked.cache / "growth" if asked.no_store else RESULTS
+    if not asked.table_only:
+        if asked.no_store:
+            shutil.rmtree(folder, ignore_errors=True)
+        growth.run(asked, folder, say)
+    growth_page.write(folder)
+    print(growth_page.page(folder, asked.engine))
 
 
 def _bench(asked: argparse.Namespace, job: str, events: int) -> None:

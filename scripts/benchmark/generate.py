@@ -55,9 +55,13 @@ class Rows:
         return len(self.customer)
 
 
-def generate(cache: Path, events: int, seed: int, *, raw: bool) -> Data:
-    """The data set of about so many events, made where it is not there yet; its size and make are in meta.json."""
-    folder = cache / f"{events}-{seed}"
+def generate(cache: Path, events: int, seed: int, *, raw: bool, people: int | None = None) -> Data:
+    """The data set of about so many events, made where it is not there yet; its size and make are in meta.json.
+
+    With `people`, the events are of so many, each with as many more or fewer; see `people_for`.
+    """
+    each = 1.0 if people is None else events / people / EVENTS_A_PERSON
+    folder = cache / (f"{events}-{seed}" if people is None else f"{events}-of-{people}-{seed}")
     data = Data(folder)
     meta_path = folder / "meta.json"
     meta = json.loads(meta_path.read_text()) if meta_path.exists() else {}
@@ -67,24 +71,46 @@ def generate(cache: Path, events: int, seed: int, *, raw: bool) -> Data:
     counts = dict.fromkeys(wanted, 0)
     for month in range(len(MONTHS) - 1):
         for part in wanted:
-            for path, tables in _files(data, part, events // EVENTS_A_PERSON, month, seed).items():
+            for path, tables in _files(data, part, people or events // EVENTS_A_PERSON, month, seed, each).items():
                 counts[part] += _write(path, tables)
     meta |= {"asked": events, "seed": seed, "parts": sorted({*meta.get("parts", []), *wanted})}
+    meta |= {} if people is None else {"people": people}
     meta |= {f"{part}_rows": rows for part, rows in counts.items()}
     meta |= {f"{part}_bytes": data.bytes(part) for part in wanted}
     meta_path.write_text(json.dumps(meta, indent=1))
     return data
 
 
-def month_of_block(block: int, people: int, month: int, seed: int) -> Rows:
-    """The clean events of a block's orders of one month, by time; a refund may be of a later month."""
+def people_for(customers: int, events: int) -> int:
+    """Of how many people `generate` must make so many events for about so many of them to buy.
+
+    Raises: ValueError where the events do not suffice: an order has more than two, and some buy again and again.
+    """
+    rng = np.random.default_rng(0)
+    rate, born, gone, _ = _lives(rng, 200_000, 1.0)
+    orders = rate * np.maximum(np.minimum(gone, DAYS[-1]) - np.maximum(born, 0), 0)
+
+    def buyers(people: int) -> float:
+        return people * float(-np.expm1(-orders * (events / people / EVENTS_A_PERSON)).mean())
+
+    low, high = customers, 50 * customers
+    if buyers(high) < customers:
+        raise ValueError(f"{events:,} events are too few for {customers:,} customers; expected four times as many")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if buyers(middle) < customers else (low, middle)
+    return high
+
+
+def month_of_block(block: int, people: int, month: int, seed: int, each: float = 1.0) -> Rows:
+    """The clean events of a block's orders of one month, by time; a refund may be of a later month.
+
+    `each` is how many times as often everybody orders.
+    """
     first = block * BLOCK
     size = min(BLOCK, people - first)
     rng = np.random.default_rng([seed, block])
-    rate = rng.gamma(RATE_SHAPE, RATE_MEAN / RATE_SHAPE, size)
-    born = rng.uniform(-400, 700, size)
-    gone = born + rng.exponential(LIFE_DAYS, size)
-    level = rng.gamma(2.0, 15.0, size) + 2
+    rate, born, gone, level = _lives(rng, size, each)
     rng = np.random.default_rng([seed, block, month + 1])
     begin, end = np.maximum(born, DAYS[month]), np.minimum(gone, DAYS[month + 1])
     orders = rng.poisson(rate * np.maximum(end - begin, 0))
@@ -115,18 +141,28 @@ def month_of_block(block: int, people: int, month: int, seed: int) -> Rows:
     return rows.take(np.argsort(rows.seconds, kind="stable"))
 
 
-def _files(data: Data, part: str, people: int, month: int, seed: int) -> dict[Path, Iterator[pa.Table]]:
+def _lives(rng: np.random.Generator, size: int, each: float) -> tuple[np.ndarray, ...]:
+    """Of each person the orders a day, the days from and to which it is there, and the level of its amounts."""
+    rate = rng.gamma(RATE_SHAPE, each * RATE_MEAN / RATE_SHAPE, size)
+    born = rng.uniform(-400, 700, size)
+    gone = born + rng.exponential(LIFE_DAYS, size)
+    return rate, born, gone, rng.gamma(2.0, 15.0, size) + 2
+
+
+def _files(data: Data, part: str, people: int, month: int, seed: int, each: float) -> dict[Path, Iterator[pa.Table]]:
     name = f"{MONTHS[month]:%Y-%m}.parquet"
     blocks = range(-(-people // BLOCK))
     if part == "events":
-        return {Path(data.events) / name: (_clean(month_of_block(b, people, month, seed)) for b in blocks)}
-    return {Path(data.raw(source)) / name: _raws(blocks, people, month, seed, i) for i, source in enumerate(SOURCES)}
+        return {Path(data.events) / name: (_clean(month_of_block(b, people, month, seed, each)) for b in blocks)}
+    return {
+        Path(data.raw(source)) / name: _raws(blocks, people, month, seed, each, i) for i, source in enumerate(SOURCES)
+    }
 
 
-def _raws(blocks: range, people: int, month: int, seed: int, source: int) -> Iterator[pa.Table]:
+def _raws(blocks: range, people: int, month: int, seed: int, each: float, source: int) -> Iterator[pa.Table]:
     for block in blocks:
         rng = np.random.default_rng([seed, block, month, source, 7])
-        yield _raw(month_of_block(block, people, month, seed), source, rng)
+        yield _raw(month_of_block(block, people, month, seed, each), source, rng)
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> int:

@@ -1,6 +1,8 @@
 """rfm_spark's side: the pipeline's steps on clean events, and a whole `Project.run` on the raw rows."""
 
 import os
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -39,20 +41,37 @@ def classic(data: Data, out: Path) -> None:
     _write(named, out)
 
 
-def whole(data: Data, out: Path) -> None:
+def whole(data: Data, out: Path, sources: Mapping[str, str] | None = None, segmentations: int = 1) -> None:
     """Raw rows to events, quarantine, metrics, cut-points, segments, profiles and the run's record; Delta tables."""
-    project = out.with_suffix(".yaml")
-    project.write_text(yaml.safe_dump(config(data, out), sort_keys=False), encoding="utf-8")
-    Project.load(project).run(_session(data, "raw"), as_of=job.AS_OF)
+    _project(data, out, sources, segmentations).run(_session(data, "raw"), as_of=job.AS_OF)
 
 
-def config(data: Data, lake: Path) -> dict:
-    """The project file of the whole job."""
-    sources = [
+def ingest(data: Data, lake: Path) -> None:
+    """Raw rows to events and quarantine alone."""
+    _project(data, lake).ingest(_session(data, "raw"), as_of=job.AS_OF)
+
+
+def snapshots(data: Data, lake: Path, days: int) -> None:
+    """One snapshot a day of a lake that `ingest` has filled, up to the date of the job."""
+    project, spark = _project(data, lake), _session(data, "raw")
+    for back in reversed(range(days)):
+        project.segment(spark, as_of=job.AS_OF - timedelta(days=back))
+
+
+def _project(data: Data, lake: Path, sources: Mapping[str, str] | None = None, segmentations: int = 1) -> Project:
+    file = lake.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump(config(data, lake, sources, segmentations), sort_keys=False), encoding="utf-8")
+    return Project.load(file)
+
+
+def config(data: Data, lake: Path, sources: Mapping[str, str] | None = None, segmentations: int = 1) -> dict:
+    """The project file of the whole job; `sources` are names and folders, where they are not the data's own three."""
+    folders = sources or {source: data.raw(source) for source in job.SOURCES}
+    described = [
         {
             "name": source,
             "format": "parquet",
-            "path": str(Path(data.raw(source)).absolute()),
+            "path": str(Path(folder).absolute()),
             "timezone": "UTC",
             "event_type": {"column": "kind", "values": {"sale": "purchase", "return": "refund"}},
             "columns": {
@@ -63,7 +82,7 @@ def config(data: Data, lake: Path) -> dict:
             },
             "event_id": ["line_id"],
         }
-        for source in job.SOURCES
+        for source, folder in folders.items()
     ]
     rules = [{"name": name, "when": when, "action": ACTION} for name, when in RULES]
     return {
@@ -72,11 +91,18 @@ def config(data: Data, lake: Path) -> dict:
         "timezone": "UTC",
         "currency": "EUR",
         "lake": {"path": str(lake.absolute())},
-        "sources": sources,
+        "sources": described,
         "refunds": {"policy": REFUNDS},
         "reference_period": {"months": 12, "sub_periods": 4},
-        "segmentations": [{"name": "value", "question": QUESTION, "segments": rules}],
+        "segmentations": [{"name": "value", "question": QUESTION, "segments": rules}]
+        + [_other_segmentation(rules, bins) for bins in range(job.BINS + 1, job.BINS + segmentations)],
     }
+
+
+def _other_segmentation(rules: list[dict], bins: int) -> dict:
+    """One with cut-points of its own; whoever scores above its rules is in the last segment."""
+    segments = [*rules, {"name": "above", "otherwise": True, "action": ACTION}]
+    return {"name": f"value_{bins}", "question": QUESTION, "scoring": {"bins": bins}, "segments": segments}
 
 
 def scan(data: Data, out: Path) -> None:
@@ -96,13 +122,16 @@ def scan_sums() -> list:
 
 
 def _session(data: Data, part: str) -> SparkSession:
-    """As the command builds it: a quick start for small inputs, the full compiler for large ones."""
-    return session.build(small=data.bytes(part) <= SMALL_BYTES, conf=_conf())
+    """As the command builds it: a quick start for small inputs, the full compiler for large ones, if none is asked."""
+    asked = os.environ.get("BENCH_SESSION")  # quick or full, so that all sizes of a growth are run alike
+    small = asked == "quick" if asked else data.bytes(part) <= SMALL_BYTES
+    return session.build(small=small, conf=_conf())
 
 
 def _conf() -> dict[str, str]:
     folder = os.environ.get("BENCH_EVENT_LOG")  # where time goes, stage by stage
     logged = {"spark.eventLog.enabled": "true", "spark.eventLog.compress": "false", "spark.eventLog.dir": str(folder)}
+    logged["spark.eventLog.logBlockUpdates.enabled"] = "true"  # what is cached
     return logged if folder else {}
 
 
