@@ -30,7 +30,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="override a value: 
 LakePath = Annotated[str | None, typer.Option("--lake", help="write and read the tables under this path")]
 Engine = Annotated[str, typer.Option("--engine", help="the engine that runs the job: spark or sail")]
 
-SMALL_BYTES = 256 * 2**20
+SMALL_BYTES = 96 * 2**20  # some millions of events; more, and the full compiler pays
 _ENDS: dict[object, tuple[int, str]] = {0: (0, "complete"), None: (0, "complete"), 2: (2, "invalid")}
 
 

@@ -1,6 +1,6 @@
 """Ingest: sources → contract → events, quarantine and customers."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -53,7 +53,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
         others = [*profiles.values(), *settlement.rates.values()]
-        quarantine.write(run, settlement.identified, settlement.settled, others, held)
+        quarantine.write(run, settlement.judged, settlement.settled, others, held)
     with run.stage("customers"):
         all_profiles = _write_customers(run, profiles)
     if not run.dry:
@@ -82,7 +82,7 @@ def replay(run: Run, reason: str | None) -> None:
         _, stage.rows = _write_events(run, settlement)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
-        quarantine.rewrite(run, held, settlement.identified, settlement.settled)
+        quarantine.rewrite(run, held, settlement.judged, settlement.settled)
 
 
 def stored(run: Run) -> Ingested:
@@ -97,9 +97,9 @@ def stored(run: Run) -> Ingested:
 
 @dataclass(frozen=True)
 class _Settlement:
-    """Rows of event sources with their identity, and with their outcome; rates; the events they were held against."""
+    """Judged rows, a frame an event source, and all with their outcome; rates; the events they were held against."""
 
-    identified: DataFrame
+    judged: Sequence[DataFrame]
     settled: DataFrame
     rates: Mapping[str, DataFrame]
     existing: DataFrame | None
@@ -116,7 +116,6 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame], *, hashed: bool = False) 
     clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
     dated = rates.spans(union(clean_rates)) if clean_rates else None
     judged = [_judge(run, s, mapped[s.name], dated) for s in run.config.event_sources() if s.name in mapped]
-    identified = _identify(run, union(judged))
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
     # the raw record is made only where it may be needed: it is wide, and clean rows drop it
@@ -124,13 +123,15 @@ def _settle(run: Run, mapped: Mapping[str, DataFrame], *, hashed: bool = False) 
     nothing = F.lit(None).cast("string")
     hash_ = F.col("record.hash") if hashed else nothing
     hash_alone = F.struct(nothing.alias("json"), hash_.alias("hash"), nothing.alias("schema"))
-    record = F.col("record")
-    recorded = choose(identified, needed, {"record": record}, {"record": hash_alone})
-    settled = run.keep(events.settle(run.reused(recorded), existing))
+    recorded = [
+        choose(contract.with_record(frame), needed, {"record": F.col("record")}, {"record": hash_alone})
+        for frame in judged
+    ]
+    settled = run.keep(events.settle(_identify(run, union(recorded)), existing))
     if nets_orders:
         orders = existing.filter(F.col("event_type") == "purchase") if existing is not None else None
         settled = events.match_refunds(settled, orders)
-    return _Settlement(identified, settled, judged_rates, existing, base)
+    return _Settlement(judged, settled, judged_rates, existing, base)
 
 
 def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None) -> DataFrame:
@@ -138,7 +139,7 @@ def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None)
     judged = contract.judge_events(mapped, source, run.config, dated if foreign else None)
     declared = source.event_id_columns is not None
     on_change = source.on_change if declared else "replace"
-    return judged.withColumns({"declared_id": F.lit(declared), "on_change": F.lit(on_change)})
+    return run.reused(judged.withColumns({"declared_id": F.lit(declared), "on_change": F.lit(on_change)}))
 
 
 def _of_kind(run: Run, kind: str) -> list[Source]:
@@ -147,7 +148,7 @@ def _of_kind(run: Run, kind: str) -> list[Source]:
 
 def _identify(run: Run, judged: DataFrame) -> DataFrame:
     if any(source.event_id_columns is None for source in run.config.event_sources()):
-        return events.identify(run.reused(judged))
+        return run.reused(events.identify(judged))
     return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
 
 

@@ -13,7 +13,7 @@ from rfm_spark.pipelines import conservation
 from rfm_spark.pipelines.published import complete_runs
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union
-from rfm_spark.steps import events
+from rfm_spark.steps import contract, events
 
 _TABLE = schemas.QUARANTINE.column_names()
 _MERGE = (
@@ -37,10 +37,10 @@ def may_pass(run: Run) -> DataFrame | None:
 
 
 def write(
-    run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[DataFrame], candidates: DataFrame | None
+    run: Run, judged: Sequence[DataFrame], settled: DataFrame, others: Sequence[DataFrame], candidates: DataFrame | None
 ) -> None:
     """Add what this run rejects, and take out those of `may_pass` whose record was read again and passes now."""
-    rows = _rejected(run, identified, settled, others)
+    rows = _rejected(run, judged, settled, others)
     if run.dry:
         return
     if not run.lake.exists("quarantine"):
@@ -57,9 +57,9 @@ def write(
     _merge(run, rows, _gone(again, rows))
 
 
-def rewrite(run: Run, replayed: DataFrame, identified: DataFrame, settled: DataFrame) -> None:
+def rewrite(run: Run, replayed: DataFrame, judged: Sequence[DataFrame], settled: DataFrame) -> None:
     """After a replay: what is still rejected stays, under its reasons of today; the rest of the replayed goes."""
-    rows = _rejected(run, identified, settled, [])
+    rows = _rejected(run, judged, settled, [])
     _merge(run, rows, _gone(replayed, rows))
 
 
@@ -88,17 +88,18 @@ def mapped_again(run: Run, rows: DataFrame) -> dict[str, DataFrame]:
     return mapped
 
 
-def _rejected(run: Run, identified: DataFrame, settled: DataFrame, others: Sequence[DataFrame]) -> DataFrame:
+def _rejected(run: Run, judged: Sequence[DataFrame], settled: DataFrame, others: Sequence[DataFrame]) -> DataFrame:
     bad = settled.filter(F.col("outcome") == events.QUARANTINED)
     frames = [bad.filter(F.col("record.json").isNotNull()).select(*_COLUMNS)]
     frames += [other.filter(F.size("reasons") > 0).select(*_COLUMNS) for other in others]
     if any(key.endswith(f".{events.CONFLICT}") for key in run.counts):
-        # their records were not kept on the way, so read these few rows again
-        which = (
-            bad.filter(F.col("record.json").isNull()).select("source", "event_id", "content_hash", "reasons").distinct()
-        )
-        again = identified.filter(F.size("reasons") == 0).drop("reasons")
-        frames.append(again.join(which, ["source", "event_id", "content_hash"]).select(*_COLUMNS))
+        # their records were not kept on the way, so read these few rows again; their sources declare an event_id
+        unrecorded = bad.filter(F.col("record.json").isNull())
+        which = unrecorded.select("source", "event_id", "content_hash", "reasons").distinct()
+        for frame in judged:
+            again = frame.filter(F.size("reasons") == 0).drop("reasons").withColumn("event_id", F.col("event_base"))
+            few = again.join(which, ["source", "event_id", "content_hash"])
+            frames.append(contract.with_record(few).select(*_COLUMNS))
     rejected = union(frames)
     return run.keep(events.quarantine_rows(rejected, run.run_id, F.lit(run.started_at.date())))
 

@@ -11,13 +11,14 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Source
 from rfm_spark.errors import ConfigError, Fault, InputError
-from rfm_spark.sources import text_files
+from rfm_spark.sources import parquet_files, text_files
 from rfm_spark.sources.columns import FILE, options_of, place
 from rfm_spark.sources.files import files, folders, with_folders
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
 from rfm_spark.sources.messages import no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
 from rfm_spark.sql import union
 
+_FEW = 4
 _NOT_HERE = ("modifiedbefore", "modifiedafter", "basepath")
 
 
@@ -79,6 +80,7 @@ def _json(spark: SparkSession, source: Source, found: list[str], options: dict[s
 
 
 def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame:
+    """A frame a file, which the engine divides among its tasks; many files as one, which it plans faster."""
     frames, types = [], dict[str, str]()
     for file in found:
         try:
@@ -95,7 +97,10 @@ def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame
             )
         types |= own
         frames.append(frame.withColumn(FILE, F.lit(file)))
-    return union(frames)
+    whole = union(frames)
+    if len(found) <= _FEW:
+        return whole
+    return parquet_files.parquet_frame(spark, found, whole.schema)
 
 
 def _refuse_options(source: Source, options: dict[str, str]) -> None:

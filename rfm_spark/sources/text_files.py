@@ -50,7 +50,8 @@ def csv_frame(
     Raises: the engine's error, which says `while reading file …`, at a file that cannot be read to its end.
     """
     schema = T.StructType([T.StructField(name, T.StringType()) for name in (*header, CORRUPT, FILE)])
-    return _listed(spark, files).mapInArrow(partial(_run, partial(_csv_batches, dialect(len(header), options))), schema)
+    batches = partial(_csv_batches, dialect(len(header), options))
+    return listed(spark, files).mapInArrow(partial(each_file, batches), schema)
 
 
 def json_frame(spark: SparkSession, files: Sequence[str], options: Mapping[str, str]) -> DataFrame | None:
@@ -67,14 +68,14 @@ def json_frame(spark: SparkSession, files: Sequence[str], options: Mapping[str, 
     given = {name.lower(): value for name, value in options.items()}
     encoding = given.get("encoding", given.get("charset"))
     records = partial(_documents, encoding) if given.get("multiline", "").lower() == "true" else _lines
-    listed = _listed(spark, files)
-    found = listed.mapInArrow(partial(_run, partial(_kind_batches, records)), "kind string").collect()
+    named = listed(spark, files)
+    found = named.mapInArrow(partial(each_file, partial(_kind_batches, records)), "kind string").collect()
     kind = pruned_kind(reduce(merged_kinds, (json.loads(row[0]) for row in found), {}))
     kind.pop(CORRUPT, None)
     if not kind:
         return None
     schema = _spark_type(kind | {CORRUPT: "string", FILE: "string"})
-    return listed.mapInArrow(partial(_run, partial(_json_batches, records, kind)), schema)
+    return named.mapInArrow(partial(each_file, partial(_json_batches, records, kind)), schema)
 
 
 def unsupported(format_: str, options: Mapping[str, str]) -> list[str]:
@@ -98,14 +99,15 @@ def unsupported(format_: str, options: Mapping[str, str]) -> list[str]:
 # --- what the engine runs --------------------------------------------------------------------------------------------
 
 
-def _listed(spark: SparkSession, files: Sequence[str]) -> DataFrame:
-    listed = spark.createDataFrame([(file,) for file in files], "file string")
-    return listed.repartition(min(len(files), _MAX_TASKS)) if len(files) > 1 else listed
+def listed(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+    """One row a file, each a task of its own: what `each_file` is mapped over."""
+    named = spark.createDataFrame([(file,) for file in files], "file string")
+    return named.repartition(min(len(files), _MAX_TASKS)) if len(files) > 1 else named
 
 
-def _run(batches_of: Callable[[str], Iterator[Any]], listed: Iterable[Any]) -> Iterator[Any]:
+def each_file(batches_of: Callable[[str], Iterator[Any]], names: Iterable[Any]) -> Iterator[Any]:
     """The batches of all files, of whose names there are batches."""
-    for file in (file for batch in listed for file in batch.column(0).to_pylist()):
+    for file in (file for batch in names for file in batch.column(0).to_pylist()):
         try:
             yield from batches_of(file)
         except Exception as error:
@@ -186,15 +188,19 @@ def _arrow_type(kind: Kind) -> Any:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _blocks(file: str) -> Iterator[bytes]:
-    """The content, decompressed, and an empty block at its end."""
+def located(file: str) -> tuple[Any, str]:
+    """The file system that an address is in, and the path there."""
     from pyarrow import fs
 
     url = urlparse(file)
     if url.scheme in ("", "file"):
-        system, path = fs.LocalFileSystem(), unquote(url.path) if url.scheme else file
-    else:
-        system, path = fs.FileSystem.from_uri(re.sub("^s3[an]:", "s3:", file))
+        return fs.LocalFileSystem(), unquote(url.path) if url.scheme else file
+    return fs.FileSystem.from_uri(re.sub("^s3[an]:", "s3:", file))
+
+
+def _blocks(file: str) -> Iterator[bytes]:
+    """The content, decompressed, and an empty block at its end."""
+    system, path = located(file)
     if path.endswith((".snappy", ".deflate", ".lz4")):
         raise ValueError("compressed in a way that is not supported; expected .gz, .bz2 or .zst")
     with system.open_input_stream(path) as stream:

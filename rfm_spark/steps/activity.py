@@ -23,11 +23,10 @@ def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
         ignore: they change nothing.
     One shuffle, of events by customer_key; the result stays partitioned by it.
     """
-    purchase = F.col("event_type") == "purchase"
-    nets_order = (
-        (F.col("event_type") == "refund") & F.col("order_id").isNotNull() & F.lit(policy == "net_on_order_date")
-    )
-    nets_day = (F.col("event_type") == "refund") & F.lit(policy == "net_on_refund_date")
+    nets = policy == "net_on_order_date"
+    purchase, refund = F.col("event_type") == "purchase", F.col("event_type") == "refund"
+    nets_order = refund & F.col("order_id").isNotNull() & F.lit(nets)
+    nets_day = refund & F.lit(policy == "net_on_refund_date")
     of_order = (purchase | nets_order) & F.col("order_id").isNotNull()
     seen = events.filter(
         (F.col("event_date") < F.lit(as_of)) & (F.col("event_month") <= F.lit(as_of.replace(day=1)))
@@ -36,11 +35,11 @@ def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
     negative = (F.lit(0).cast(MONEY) - F.col("amount")).cast(MONEY)
     keyed = seen.select(
         "customer_key",
-        F.when(of_order, F.col("order_id")).alias("order_key"),
+        F.col("order_id").alias("order_key"),  # of a day's rows too, which its date tells from their orders
         F.when(~of_order, F.col("event_date")).alias("day_key"),
         F.when(purchase, F.col("event_date")).alias("purchase_date"),
         F.when(purchase, F.col("amount")).when(nets_order | nets_day, negative).alias("amount"),
-        nets_order.alias("refunded"),
+        *([nets_order.alias("refunded")] if nets else []),
         (F.col("event_type") == "contact").cast("int").alias("contact"),
         (F.col("event_type") == "engagement").cast("int").alias("engagement"),
         "duration_seconds",
@@ -48,12 +47,14 @@ def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
     grouped = keyed.groupBy("customer_key", "order_key", "day_key").agg(
         F.min("purchase_date").alias("order_date"),
         F.coalesce(F.sum("amount"), F.lit(0)).alias("amount"),
-        F.max("refunded").alias("refunded"),
+        *([F.max("refunded").alias("refunded")] if nets else []),
         F.sum("contact").alias("contacts"),
         F.sum("engagement").alias("engagements"),
         F.coalesce(F.sum("duration_seconds"), F.lit(0)).alias("duration_seconds"),
     )
-    counts = F.col("order_date").isNotNull() & (~F.col("refunded") | (F.col("amount") > 0))
+    counts = F.col("order_date").isNotNull()
+    if nets:
+        counts &= ~F.col("refunded") | (F.col("amount") > 0)
     return grouped.select(
         "customer_key",
         F.coalesce("order_date", "day_key").alias("activity_date"),

@@ -27,7 +27,7 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
     Returns: source, event_base, order_is_event, source_customer_id, customer_key, event_type, event_ts (UTC),
         event_date (project's zone), order_id, amount (positive, project's currency), duration_seconds,
         original_amount, original_currency, content_hash, source_file, extra columns, reasons (sorted; empty: clean)
-        and record (json, hash, schema of the raw row, computed only where used).
+        and _raw (the row as read, for `with_record`).
     Rules: a local time that a zone skips moves forward by the gap, one that it repeats is the first; amounts round
         half up to the cent; a refund's amount is its absolute value; null does not meet a rule of the user's.
     No shuffle but for the broadcast of `rates`.
@@ -50,7 +50,7 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
         F.col("_file").alias("source_file"),
         *extras,
         _all_reasons(parsed, reasons).alias("reasons"),
-        _record(parsed).alias("record"),
+        F.col("_raw"),
     )
     converted = F.col("original_currency") != config.currency
     return judged.withColumns(
@@ -60,6 +60,11 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
             "original_currency": F.when(converted & F.col("original_amount").isNotNull(), F.col("original_currency")),
         }
     )
+
+
+def with_record(judged: DataFrame) -> DataFrame:
+    """The same rows with `record` (json, hash, schema of the raw row) in place of `_raw`; computed only where used."""
+    return judged.withColumn("record", _record(judged)).drop("_raw")
 
 
 def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:

@@ -12,7 +12,7 @@ from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import Criterion
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.order_statistics import cleaned
-from rfm_spark.schemas import MONEY
+from rfm_spark.schemas import MONEY, customer_metrics
 from rfm_spark.sql import quoted, type_of
 
 TOO_MUCH_MONEY = f"a customer's amounts of a period sum to more than {MONEY} holds"
@@ -41,7 +41,8 @@ def metrics(activity: DataFrame, profiles: DataFrame | None, boundaries: list[da
         if profiles is not None
         else []
     )
-    return per_customer.select(*_columns(boundaries), *attributes)
+    names = customer_metrics(len(boundaries) - 1).column_names()
+    return _calculated(per_customer, boundaries).select(*names, *attributes)
 
 
 def with_criteria(frame: DataFrame, criteria: Mapping[str, Criterion]) -> DataFrame:
@@ -92,38 +93,35 @@ def _aggregates(boundaries: list[date]) -> list[Column]:
     ]
 
 
-def _columns(boundaries: list[date]) -> list[Column]:
+def _calculated(per_customer: DataFrame, boundaries: list[date]) -> DataFrame:
+    """The sums of a customer as metrics, in three steps: what several metrics are made of is calculated once."""
     n, as_of = len(boundaries) - 1, F.lit(boundaries[-1])
     zero, no_money = F.lit(0).cast("bigint"), F.lit(0).cast(MONEY)
-    orders = [F.coalesce(F.col(f"_orders_{i}"), zero) for i in range(1, n + 1)]
-    frequency = sum(orders[1:], orders[0])
-    buyer = frequency > 0
-    monetary = [
-        F.when(buyer, _money(F.coalesce(F.col(f"_monetary_{i}"), no_money))).otherwise(no_money)
-        for i in range(1, n + 1)
-    ]
-    total = _money(sum(monetary[1:], monetary[0]))
-    gap_days = F.when(frequency > 1, F.datediff("last_order_date", "_first_in_period") / (frequency - 1))
-    return [
-        as_of.alias("snapshot_date"),
-        F.col("customer_key"),
-        _days(as_of, "last_order_date").alias("recency_days"),
-        _days(as_of, "last_contact_date").alias("contact_recency_days"),
-        frequency.cast("bigint").alias("frequency"),
-        total.alias("monetary"),
-        F.coalesce("_contacts", zero).cast("bigint").alias("contacts"),
-        F.coalesce("_engagements", zero).cast("bigint").alias("engagements"),
-        F.coalesce("_duration_seconds", zero).cast("bigint").alias("duration_seconds"),
-        *(column.cast("bigint").alias(f"orders_q{i}") for i, column in enumerate(orders, 1)),
-        *(column.alias(f"monetary_q{i}") for i, column in enumerate(monetary, 1)),
-        _days(as_of, "first_order_date").alias("tenure_days"),
-        F.when(buyer, total.cast("double") / frequency).alias("average_order_value"),
-        gap_days.alias("mean_gap_days"),
-        _momentum(monetary).alias("momentum"),
-        F.col("first_order_date"),
-        F.col("last_order_date"),
-        F.col("last_contact_date"),
-    ]
+    sums = {f"orders_q{i}": F.coalesce(F.col(f"_orders_{i}"), zero) for i in range(1, n + 1)}
+    sums |= {f"_spent_{i}": _money(F.coalesce(F.col(f"_monetary_{i}"), no_money)) for i in range(1, n + 1)}
+    orders = [F.col(f"orders_q{i}") for i in range(1, n + 1)]
+    summed = per_customer.withColumns(sums).withColumn("frequency", sum(orders[1:], orders[0]).cast("bigint"))
+    buyer = F.col("frequency") > 0
+    quarters = {f"monetary_q{i}": F.when(buyer, F.col(f"_spent_{i}")).otherwise(no_money) for i in range(1, n + 1)}
+    monetary = [F.col(name) for name in quarters]
+    spent = summed.withColumns(quarters).withColumn("monetary", _money(sum(monetary[1:], monetary[0])))
+    gap_days = F.when(
+        F.col("frequency") > 1, F.datediff("last_order_date", "_first_in_period") / (F.col("frequency") - 1)
+    )
+    return spent.withColumns(
+        {
+            "snapshot_date": as_of,
+            "recency_days": _days(as_of, "last_order_date"),
+            "contact_recency_days": _days(as_of, "last_contact_date"),
+            "contacts": F.coalesce("_contacts", zero).cast("bigint"),
+            "engagements": F.coalesce("_engagements", zero).cast("bigint"),
+            "duration_seconds": F.coalesce("_duration_seconds", zero).cast("bigint"),
+            "tenure_days": _days(as_of, "first_order_date"),
+            "average_order_value": F.when(buyer, F.col("monetary").cast("double") / F.col("frequency")),
+            "mean_gap_days": gap_days,
+            "momentum": _momentum(monetary),
+        }
+    )
 
 
 def _days(end: Column, start: str) -> Column:

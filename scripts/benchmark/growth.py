@@ -27,7 +27,7 @@ from benchmark.job import Data
 from benchmark.measure import measured
 
 # engine: the module whose classic, whole, ingest, snapshots and start run on it
-ENGINES = {"spark": "benchmark.ours"}
+ENGINES = {"spark": "benchmark.ours", "sail": "benchmark.ours_on_sail"}
 LIMIT = 1.05
 NOISE = 0.2  # of start-up's CPU seconds: a cost above it that is less is shown, and not fitted
 START_EVENTS = 10_000  # the classic job on so few is its start-up: code is compiled, and next to nothing done

@@ -15,8 +15,10 @@ from rfm_spark import Project, session
 from rfm_spark.cli import SMALL_BYTES
 from rfm_spark.config.models import Action, Segment, Segmentation
 from rfm_spark.cuts import CriterionCut
+from rfm_spark.pipelines.kept import Scratch
 from rfm_spark.steps import activity, cut_points, metrics, scores, segments
 
+ENGINE = "spark"
 QUESTION = "Who is worth what, and who is slipping away?"
 ACTION = {"decision": "decide", "channel": "none", "message": "none"}
 RULES = [(job.INACTIVE, "frequency = 0"), *((box.segment, box.sql()) for box in job.BOXES)]
@@ -28,7 +30,8 @@ def classic(data: Data, out: Path) -> None:
     """Clean events to segments, by the steps of the pipeline; a Delta table."""
     spark = _session(data, "events")
     done = activity.activity(spark.read.parquet(data.events), REFUNDS, job.AS_OF)
-    customers = metrics.metrics(done, None, job.BOUNDARIES).select("customer_key", *job.MEASURES).persist()
+    measured, scratch = metrics.metrics(done, None, job.BOUNDARIES).select("customer_key", *job.MEASURES), Scratch()
+    customers = scratch.keep(measured)  # as the pipeline reads customer_metrics back
     asked = [
         CriterionCut(name, metric, better, segmentation="value", fit_on="orders")
         for name, (metric, better) in job.CRITERIA.items()
@@ -39,6 +42,7 @@ def classic(data: Data, out: Path) -> None:
     placed = segments.assign(scored, Segmentation(name="value", question=QUESTION, segments=rules))
     named = placed.withColumnsRenamed({name: f"{name}_score" for name in job.CRITERIA}).select(*job.COLUMNS)
     _write(named, out)
+    scratch.release()
 
 
 def whole(data: Data, out: Path, sources: Mapping[str, str] | None = None, segmentations: int = 1) -> None:
@@ -123,6 +127,8 @@ def scan_sums() -> list:
 
 def _session(data: Data, part: str) -> SparkSession:
     """As the command builds it: a quick start for small inputs, the full compiler for large ones, if none is asked."""
+    if ENGINE != "spark":
+        return session.build(engine=ENGINE)
     asked = os.environ.get("BENCH_SESSION")  # quick or full, so that all sizes of a growth are run alike
     small = asked == "quick" if asked else data.bytes(part) <= SMALL_BYTES
     return session.build(small=small, conf=_conf())

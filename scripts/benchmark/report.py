@@ -14,7 +14,7 @@ from benchmark.sides import DELTA, NTILE, OURS, SIDES
 
 BEGIN, END = "<!-- benchmark: written by scripts/bench -->\n", "<!-- end of benchmark -->"
 TITLES = {"classic": "The classic job", "whole": "The whole job"}
-_PACKAGES = ["rfm-spark", "pyspark", "delta-spark", "duckdb", "polars", "pandas", "numpy", "pyarrow"]
+_PACKAGES = ["rfm-spark", "pyspark", "delta-spark", "pysail", "duckdb", "polars", "pandas", "numpy", "pyarrow"]
 
 
 def surroundings(command: list[str]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmark.job import Data
 
-OURS, SAME_CUTS, NTILE = "rfm_spark", "textbook Spark, equal cuts", "textbook Spark, ntile"
+OURS, ON_SAIL = "rfm_spark", "rfm_spark, Sail"
+SAME_CUTS, NTILE = "textbook Spark, equal cuts", "textbook Spark, ntile"
 _TEXTBOOK, _DUCKDB = "benchmark.peers.textbook", "benchmark.peers.with_duckdb"
 _POLARS, _PANDAS = "benchmark.peers.with_polars", "benchmark.peers.with_pandas"
 
@@ -14,6 +15,7 @@ _POLARS, _PANDAS = "benchmark.peers.with_polars", "benchmark.peers.with_pandas"
 SIDES: dict[str, dict[str, tuple[str, str]]] = {
     "classic": {
         OURS: ("benchmark.ours", "classic"),
+        ON_SAIL: ("benchmark.ours_on_sail", "classic"),
         SAME_CUTS: (_TEXTBOOK, "same_cuts"),
         NTILE: (_TEXTBOOK, "ntile"),
         "DuckDB": (_DUCKDB, "classic"),
@@ -22,6 +24,7 @@ SIDES: dict[str, dict[str, tuple[str, str]]] = {
     },
     "whole": {
         OURS: ("benchmark.ours", "whole"),
+        ON_SAIL: ("benchmark.ours_on_sail", "whole"),
         SAME_CUTS: (_TEXTBOOK, "whole"),
         "DuckDB": (_DUCKDB, "whole"),
         "Polars": (_POLARS, "whole"),
@@ -30,13 +33,14 @@ SIDES: dict[str, dict[str, tuple[str, str]]] = {
 }
 _FLOORS = {
     OURS: "benchmark.ours",
+    ON_SAIL: "benchmark.ours_on_sail",
     "textbook Spark": _TEXTBOOK,
     "DuckDB": _DUCKDB,
     "Polars": _POLARS,
     "pandas": _PANDAS,
 }
 SIDES |= {job: {side: (module, job) for side, module in _FLOORS.items()} for job in ("scan", "start")}
-DELTA = (OURS, SAME_CUTS, NTILE)  # the others leave Parquet
+DELTA = (OURS, ON_SAIL, SAME_CUTS, NTILE)  # the others leave Parquet
 
 
 def work(job: str, side: str) -> Callable[[Data, Path], None]:

@@ -50,7 +50,10 @@ def test_the_first_rule_that_holds_wins(scored):
     }
 
 
-@pytest.mark.parametrize("when", ["nowhere = 1", *(pytest.param(sql, marks=pytest.mark.spark_only) for sql in ("country > 3 and", "struct(r)"))])
+SPARK_ALONE = [pytest.param(sql, marks=pytest.mark.spark_only) for sql in ("country > 3 and", "struct(r)")]
+
+
+@pytest.mark.parametrize("when", ["nowhere = 1", *SPARK_ALONE])
 def test_a_rule_that_does_not_resolve(scored, when):
     from rfm_spark.steps import segments
 
