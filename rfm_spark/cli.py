@@ -1,7 +1,9 @@
 """The commands. Each is one call into `Project`; exit codes are those of `errors`."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -162,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `RFM_SPARK_DEBUG=1` shows where an error came from.
     """
     debug = os.environ.get("RFM_SPARK_DEBUG") == "1"
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is to be cleaned up at the end is
     try:
         app(list(sys.argv[1:] if arguments is None else arguments), prog_name="rfm-spark")
     except SystemExit as ended:  # so typer ends, after it has said what is wrong with the arguments

@@ -1,4 +1,4 @@
-"""The engines that run the jobs, and what one of them cannot do: the only place that tells them apart by name.
+"""The engines that run the jobs, and what one of them cannot do; `session` starts them, and all else asks here.
 
 Steps and pipelines are the same on every engine. Where a module has two ways, it asks for the ability, not the name.
 """
@@ -19,7 +19,7 @@ class Engine:
     name: str
     version: str
     sketches: bool
-    """Quantiles of many values by `approxQuantile`; without, percentile_disc gives the same values."""
+    """Quantiles of many values by `approxQuantile`; without, all values are gathered and sorted."""
     file_metadata: bool
     """Readers keep the rows they cannot parse, and tell the file of each row; without, Python parses text."""
     exact_text: bool
@@ -38,6 +38,7 @@ class Engine:
 
 
 NAMES = ("spark", "sail")
+ONLY_SPARK = "needs --engine spark, found sail"
 _of_session: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
 
 
@@ -78,13 +79,12 @@ def require(engine: str, config: ProjectConfig) -> None:
         raise ConfigError(f"--engine: found {engine}, expected {' or '.join(NAMES)}")
     if engine == "spark":
         return
-    needed = "needs --engine spark, found sail"
     faults = [
-        Fault(f"sources.{source.name}.format", f"{source.format} {needed}")
+        Fault(f"sources.{source.name}.format", f"{source.format} {ONLY_SPARK}")
         for source in config.sources
         if source.format in ("jdbc", "table")
     ]
     if config.lake.catalog:
-        faults.append(Fault("lake.catalog", f"a catalog {needed}; or give lake.path"))
+        faults.append(Fault("lake.catalog", f"a catalog {ONLY_SPARK}; or give lake.path"))
     if faults:
         raise ConfigError(faults)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from pyspark import SparkConf, SparkContext
@@ -47,7 +47,7 @@ _SUBMITTED = ("PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR", "
 # Lines that every JVM start writes by itself, whatever the log level.
 _HARMLESS = ("WARNING: Using incubator modules", "Picked up JAVA_TOOL_OPTIONS", "Picked up _JAVA_OPTIONS")
 
-_servers: list[object] = []
+_servers: list[Any] = []
 
 _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "Cannot find catalog plugin", "DELTA_CONFIGURE_SPARK_SESSION", "ClassNotFound")
 
@@ -80,6 +80,9 @@ def build(
     if os.environ.get("SPARK_REMOTE"):
         spark = _connect(os.environ["SPARK_REMOTE"])
         found = engines.of(spark)
+        local = urlsplit(os.environ["SPARK_REMOTE"].split(";")[0]).hostname in (None, "localhost", "127.0.0.1", "::1")
+        if found.name == "sail" and not local:
+            raise EnvironmentFault(f"SPARK_REMOTE answers as {found} on another machine, expected one on this machine")
         if engine not in ("spark", found.name):
             raise EnvironmentFault(f"SPARK_REMOTE answers as {found}, expected {engine}: unset it, or change --engine")
     elif engine == "sail":
@@ -195,10 +198,10 @@ def _sail() -> SparkSession:
     except ImportError:
         raise EnvironmentFault("Sail is not installed: install rfm-spark[sail], or use --engine spark.") from None
     try:
-        server = SparkConnectServer()
-        server.start(background=True)
-        host, port = server.listening_address
-        _servers.append(server)  # it would end with its last reference
+        if not _servers:
+            _servers.append(SparkConnectServer())  # it would end with its last reference
+            _servers[0].start(background=True)
+        host, port = _servers[0].listening_address
     except Exception as error:  # of a native library
         raise EnvironmentFault(f"Sail did not start: {_first_line(error)}") from None
     return _connect(f"sc://{host}:{port}", "Sail")

@@ -71,19 +71,20 @@ def within(
 def row_json(frame: DataFrame, struct: str, names: Sequence[str], *, nulls: bool) -> Column:
     """The named fields of a struct column as one JSON text, with or without those that are null.
 
-    Times keep their microseconds and decimals their digits.
+    Times keep their microseconds and decimals their digits, but those within nested fields on an engine without
+    `exact_text`.
     """
     schema = frame.schema[struct].dataType
     assert isinstance(schema, T.StructType)
     if engines.of(frame.sparkSession).exact_text:
         fields = F.struct(*(F.col(f"{struct}.{quoted(name)}") for name in names))
         return F.to_json(fields, _WHOLE_TIMES | {"ignoreNullFields": str(not nulls).lower()})
-    cells = [_cell(F.col(f"{struct}.{quoted(name)}"), schema[name].dataType, nulls=nulls) for name in names]
+    cells = [_cell(frame, F.col(f"{struct}.{quoted(name)}"), schema[name].dataType, nulls=nulls) for name in names]
     text = F.to_json(F.struct(*(cell.alias(name) for cell, name in zip(cells, names, strict=True))))
     return F.replace(F.replace(text, F.lit(f'"{_BARE}'), F.lit("")), F.lit(f'{_BARE}"'), F.lit(""))
 
 
-def _cell(value: Column, data_type: T.DataType, *, nulls: bool) -> Column:
+def _cell(frame: DataFrame, value: Column, data_type: T.DataType, *, nulls: bool) -> Column:
     """A cell for `to_json`, as text with marks around what is not to stand in quotes."""
     mark = F.lit(_BARE)
     if isinstance(data_type, T.TimestampType):
@@ -94,9 +95,47 @@ def _cell(value: Column, data_type: T.DataType, *, nulls: bool) -> Column:
         text = value.cast("string")
     elif isinstance(data_type, T.StructType | T.ArrayType | T.MapType):
         return value
+    elif isinstance(data_type, T.DoubleType | T.FloatType):
+        number = as_text(frame, value, data_type)
+        text = F.when(number.rlike("[ay]"), number).otherwise(F.concat(mark, number, mark))  # NaN, Infinity in quotes
     else:
         text = F.concat(mark, value.cast("string"), mark)
     return F.coalesce(text, F.lit(f"{_BARE}null{_BARE}")) if nulls else text
+
+
+def as_text(frame: DataFrame, column: Column, data_type: T.DataType) -> Column:
+    """A value as text; a fractional number as Java writes it: 17850.0, 1.0E7, 1.0E-4."""
+    text = column.cast("string")
+    if engines.of(frame.sparkSession).exact_text or not isinstance(data_type, T.DoubleType | T.FloatType):
+        return text
+    size, sign = F.abs(column), F.when(column < 0, F.lit("-")).otherwise(F.lit(""))
+    digits = F.regexp_replace(text, "^-", "")
+    whole, part = F.substring_index(digits, ".", 1), F.substring_index(digits, ".", -1)
+    small = size < 1e-3
+    significant = F.when(small, F.ltrim(part, F.lit("0"))).otherwise(F.rtrim(F.concat(whole, part), F.lit("0")))
+    power = F.when(small, F.length(F.ltrim(part, F.lit("0"))) - F.length(part) - 1).otherwise(F.length(whole) - 1)
+    rest = F.substring(significant, 2, 40)
+    written = F.concat(
+        sign,
+        F.substring(significant, 1, 1),
+        F.lit("."),
+        F.when(rest == "", F.lit("0")).otherwise(rest),
+        F.lit("E"),
+        power.cast("string"),
+    )
+    mantissa = F.substring_index(text, "e", 1)
+    of_power = F.concat(
+        mantissa,
+        F.when(mantissa.contains("."), F.lit("")).otherwise(F.lit(".0")),
+        F.lit("E"),
+        F.regexp_replace(F.substring_index(text, "e", -1), "^\\+", ""),
+    )
+    return (
+        F.when(F.isnan(column) | (size == 0) | ((size >= 1e-3) & (size < 1e7)), text)
+        .when(size == float("inf"), F.concat(sign, F.lit("Infinity")))
+        .when(text.contains("e"), of_power)
+        .otherwise(written)
+    )
 
 
 def try_decimal(frame: DataFrame, column: Column, actual: T.DataType, target: str) -> Column:
@@ -104,7 +143,7 @@ def try_decimal(frame: DataFrame, column: Column, actual: T.DataType, target: st
     if engines.of(frame.sparkSession).exact_text:
         return column.try_cast(target)
     if isinstance(actual, T.DoubleType | T.FloatType):
-        column, actual = column.cast("string"), T.StringType()
+        column, actual = as_text(frame, column, actual), T.StringType()
     if not isinstance(actual, T.StringType):
         return column.try_cast(target)
     scientific = F.when(column.rlike("[eE]"), column.try_cast("double").try_cast(target))

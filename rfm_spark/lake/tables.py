@@ -325,7 +325,7 @@ def _once(table: str, base: int | None) -> tuple[str, str]:
 
 
 def _overtaken(table: str, place: Place) -> ConflictError:
-    return ConflictError(f"another run wrote {table} in {place} first; nothing of this one was kept: run again")
+    return ConflictError(f"another run wrote {table} in {place} first; nothing of this one is published: run again")
 
 
 def _with_statistics(spec: TableSpec) -> str:

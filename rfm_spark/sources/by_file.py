@@ -10,7 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Source
+from rfm_spark.engines import ONLY_SPARK
 from rfm_spark.errors import ConfigError, Fault, InputError
+from rfm_spark.lake import cause
 from rfm_spark.sources import parquet_files, text_files
 from rfm_spark.sources.columns import FILE, options_of, place
 from rfm_spark.sources.files import files, folders, with_folders
@@ -19,6 +21,7 @@ from rfm_spark.sources.messages import no_rows, refuse_ambiguous, refuse_json_li
 from rfm_spark.sql import union
 
 _FEW = 4
+_FOLLOWED = ("mergeschema", "recursivefilelookup", "pathglobfilter")
 _NOT_HERE = ("modifiedbefore", "modifiedafter", "basepath")
 
 
@@ -85,8 +88,10 @@ def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame
     for file in found:
         try:
             frame = spark.read.parquet(file)
-            own = {field.name: field.dataType.simpleString() for field in frame.schema}
-        except Exception:  # the class differs by what is wrong with the file
+            own = {field.name.lower(): field.dataType.simpleString() for field in frame.schema}
+        except Exception as error:  # the class differs by what is wrong with the file
+            if fault := cause(error, f"source {source.name} at {place(source)}"):
+                raise fault from None
             own = {}
         if not own:
             raise InputError(unreadable_file(source, file)) from None
@@ -106,7 +111,10 @@ def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame
 def _refuse_options(source: Source, options: dict[str, str]) -> None:
     text = text_files.unsupported(source.format, options) if source.format in ("csv", "json") else []
     refused = [name for name in options if name.lower() in _NOT_HERE or name in text]
+    if source.format == "parquet":
+        follows = [name for name, value in options.items() if name.lower() in _FOLLOWED and value != "false"]
+        refused = [name for name in options if name not in follows]
     if refused:
         raise ConfigError(
-            [Fault(f"sources.{source.name}.options.{name}", "needs --engine spark, found sail") for name in refused]
+            [Fault(f"sources.{source.name}.options.{name}", f"this option {ONLY_SPARK}") for name in refused]
         )

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlparse
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from rfm_spark.errors import EnvironmentFault
 from rfm_spark.sources.columns import FILE, fixed_part
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -24,13 +25,13 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 def files(spark: SparkSession, path: str, options: dict[str, str]) -> list[str]:
     """The addresses of the files, sorted; none where nothing is there."""
-    url = urlparse(path)
-    if url.scheme not in ("", "file"):
+    local = re.sub("^file:(//)?", "", path)
+    if "://" in local:
         return sorted(spark.read.text(path).inputFiles())
     chosen = {name.lower(): value for name, value in options.items()}
     deep = chosen.get("recursivefilelookup", "false").lower() == "true"
     wanted = chosen.get("pathglobfilter", "*")
-    roots = [Path(found) for pattern in _expanded(url.path if url.scheme else path) for found in glob.glob(pattern)]
+    roots = [Path(found) for pattern in _expanded(local) for found in glob.glob(pattern)]
     found = {file.absolute() for root in roots for file in _below(root, deep=deep)}
     return sorted(_address(file) for file in found if fnmatch.fnmatch(file.name, wanted))
 
@@ -68,9 +69,18 @@ def _below(root: Path, *, deep: bool) -> Iterator[Path]:
     if root.is_file():
         yield root
         return
-    for folder, subfolders, names in os.walk(root):
+    seen = set()
+    for folder, subfolders, names in os.walk(root, onerror=_refuse, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
         subfolders[:] = [name for name in subfolders if (deep or "=" in name) and name[0] not in "._"]
         yield from (Path(folder) / name for name in names if name[0] not in "._")
+
+
+def _refuse(error: OSError) -> None:
+    raise EnvironmentFault(f"cannot look into {error.filename}: {error.strerror}; mend the rights and run again")
 
 
 def _address(file: Path) -> str:

@@ -10,9 +10,10 @@ from rfm_spark.config.models import CANONICAL_COLUMNS, EventType, Expression, So
 from rfm_spark.errors import ConfigError, Fault, InputError
 from rfm_spark.sources.columns import BASE_ID, CORRUPT, FILE, ORDER_IS_EVENT, RAW, TYPE_FAULT, listed, order_is_event
 from rfm_spark.sources.messages import require_columns
-from rfm_spark.sql import ISO_DAY, quoted, type_of
+from rfm_spark.sql import ISO_DAY, as_text, quoted, try_decimal, type_of
 
 _NUMERIC = ("tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long", "float", "double", "decimal")
+_DAY = r"^\s*(\d{4}-\d{1,2}-\d{1,2})"
 _EXACT_INTEGER = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 20}
 
 
@@ -47,19 +48,22 @@ def _declared_type(source: Source, name: str) -> str | None:
 def _typed(raw: DataFrame, name: str, declared: str | None) -> Column:
     """The column as SQL calculates with it: whole numbers as exact decimals, so that nothing wraps around."""
     actual = declared or raw.schema[name].dataType.simpleString()
-    column = _cast(F.col(quoted(name)), raw.schema[name].dataType, declared)
+    column = _cast(raw, F.col(quoted(name)), raw.schema[name].dataType, declared)
     aliases = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
     digits = _EXACT_INTEGER.get(aliases.get(actual.lower(), actual.lower()))
     return column.cast(f"decimal({digits},0)") if digits else column
 
 
-def _cast(column: Column, actual: T.DataType, declared: str | None) -> Column:
+def _cast(frame: DataFrame, column: Column, actual: T.DataType, declared: str | None) -> Column:
     """The declared type, or null; a text is a date or time only with year, month and day, never by the clock."""
     if declared is None:
         return column
-    if isinstance(actual, T.StringType) and declared.lower() in ("date", "timestamp"):
-        return F.when(column.rlike(ISO_DAY), column.try_cast(declared))
-    return column.try_cast(declared)
+    kind = declared.split("(")[0].strip().lower()
+    if isinstance(actual, T.StringType) and kind in ("date", "timestamp"):
+        # not every engine casts the text of a time to a date
+        text = F.regexp_extract(column, _DAY, 1) if kind == "date" else column
+        return F.when(column.rlike(ISO_DAY), text.try_cast(declared))
+    return try_decimal(frame, column, actual, declared) if kind == "decimal" else column.try_cast(declared)
 
 
 def _type_faults(raw: DataFrame, source: Source, names: list[str]) -> dict[str, Column]:
@@ -69,7 +73,7 @@ def _type_faults(raw: DataFrame, source: Source, names: list[str]) -> dict[str, 
     for column, type_ in source.types.items():
         name = known[column.lower()]
         value, kind = F.col(quoted(name)), type_.split("(")[0].strip().lower()
-        unfit = _cast(value, raw.schema[name].dataType, type_).isNull()
+        unfit = _cast(raw, value, raw.schema[name].dataType, type_).isNull()
         if isinstance(raw.schema[name].dataType, T.StringType):
             present = F.trim(value) != ""
             unfit = unfit | (F.isnan(value.try_cast("double")) if kind in ("float", "double") else F.lit(False))
@@ -90,7 +94,7 @@ def _event_base(raw: DataFrame, source: Source, names: list[str]) -> Column:
         cells = (F.concat(F.lit(f"{name.lower()}="), _as_text(raw, name)) for name in sorted(names, key=str.lower))
         return F.md5(F.concat_ws("\x1f", *cells))
     known = {name.lower(): name for name in names}
-    parts = [F.col(quoted(known[name.lower()])).cast("string") for name in declared]
+    parts = [_as_text(raw, known[name.lower()]) for name in declared]
     if len(parts) == 1:
         return F.when(F.trim(parts[0]) != "", parts[0])
     all_of_it = F.concat_ws("", *parts)
@@ -109,7 +113,7 @@ def _escaped(part: Column) -> Column:
 def _as_text(raw: DataFrame, name: str) -> Column:
     nested = isinstance(raw.schema[name].dataType, T.StructType | T.ArrayType | T.MapType)
     column = F.col(quoted(name))
-    return F.to_json(F.struct(column)) if nested else column.cast("string")
+    return F.to_json(F.struct(column)) if nested else as_text(raw, column, raw.schema[name].dataType)
 
 
 def _column(typed: DataFrame, source: Source, alias: str, expression: Expression, names: list[str]) -> Column:
@@ -126,7 +130,7 @@ def _column(typed: DataFrame, source: Source, alias: str, expression: Expression
                 f"{alias[2:]}; reach inside with {{sql: …}}"
             )
         return as_read  # a canonical column parses itself
-    return _cast(as_read, data_type, _declared_type(source, name))
+    return _cast(typed, as_read, data_type, _declared_type(source, name))
 
 
 def _event_type(typed: DataFrame, source: Source, event_type: EventType) -> Column:

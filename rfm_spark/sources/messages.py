@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote, urlparse
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from rfm_spark.config.models import Source
@@ -114,10 +115,10 @@ def _differing(text: str) -> str:
 
 def refuse_json_lines(spark: SparkSession, source: Source) -> None:
     """With multiLine a file is one JSON document: of several, all but the first would be lost."""
-    lines = [row.value for row in spark.read.text(str(source.path)).head(2)]
     try:
+        lines = [row.value for row in spark.read.text(str(source.path)).head(2)]
         several = len(lines) == 2 and all(isinstance(json.loads(line), dict) for line in lines)
-    except ValueError:
+    except (ValueError, PySparkException):  # the latter where it is no UTF-8
         return
     if several:
         raise InputError(

@@ -10,7 +10,7 @@ from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Rule, Source
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.schemas import MONEY
-from rfm_spark.sql import ISO_DAY, quoted, row_json, try_decimal, type_of
+from rfm_spark.sql import ISO_DAY, as_text, quoted, row_json, try_decimal, type_of
 
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _ZONED_TEXT = r"\d[T ]\d[\d:.]*\s*[A-Za-z+\[-]"  # something stands after the time: an offset or a zone
@@ -74,7 +74,7 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
     """
     attributes = list(source.attributes)
     parsed = mapped.withColumns({name: F.col(f"a_{name}") for name in attributes}).withColumns(
-        {"customer_key": _text("c_source_customer_id"), **_times(mapped, source, config)}
+        {"customer_key": _text(mapped, "c_source_customer_id"), **_times(mapped, source, config)}
     )
     reasons = {
         "no_customer": F.col("customer_key").isNull(),
@@ -98,9 +98,9 @@ def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> Dat
     """One row a dated rate: currency, date, rate (project's currency for one unit), reasons, record."""
     parsed = mapped.withColumns(
         {
-            "currency": F.upper(_text("c_currency")),
+            "currency": F.upper(_text(mapped, "c_currency")),
             "date": _local_time(mapped, "c_date", source).cast("date"),
-            "rate": _trimmed(F.col("c_rate")).try_cast(_RATE),
+            "rate": try_decimal(mapped, _trimmed(F.col("c_rate")), T.StringType(), _RATE),
         }
     )
     reasons = {
@@ -130,9 +130,9 @@ def _parsed(mapped: DataFrame, source: Source, config: ProjectConfig, extras: li
     money = event_type.isin("purchase", "refund")
     amount = _money(mapped, "c_amount")
     canonical: dict[str, Column] = {
-        "source_customer_id": _text("c_source_customer_id"),
+        "source_customer_id": _text(mapped, "c_source_customer_id"),
         "event_type": F.when(event_type.isin(*EVENT_TYPES), event_type),
-        "order_id": _text("c_order_id") if "c_order_id" in mapped.columns else F.lit(None).cast("string"),
+        "order_id": _text(mapped, "c_order_id") if "c_order_id" in mapped.columns else F.lit(None).cast("string"),
         "original_amount": F.when(money, F.when(event_type == "refund", F.abs(amount)).otherwise(amount)),
         "original_currency": _currency(mapped, source, config),
         "duration_seconds": _whole(mapped, "c_duration_seconds"),
@@ -154,8 +154,8 @@ def _trimmed(column: Column) -> Column:
     return F.btrim(column.cast("string"), F.lit(_SPACE))
 
 
-def _text(name: str) -> Column:
-    text = _trimmed(F.col(name))
+def _text(frame: DataFrame, name: str) -> Column:
+    text = _trimmed(as_text(frame, F.col(name), frame.schema[name].dataType))
     return F.when(text != "", text)
 
 
@@ -183,7 +183,7 @@ def _whole(frame: DataFrame, name: str) -> Column:
 
 def _currency(frame: DataFrame, source: Source, config: ProjectConfig) -> Column:
     default = F.lit(source.currency or config.currency)
-    return F.coalesce(F.upper(_text("c_currency")), default) if _has(frame, "c_currency") else default
+    return F.coalesce(F.upper(_text(frame, "c_currency")), default) if _has(frame, "c_currency") else default
 
 
 def _times(frame: DataFrame, source: Source, config: ProjectConfig) -> dict[str, Column]:
@@ -376,6 +376,7 @@ def _record(parsed: DataFrame) -> Column:
     schema = parsed.schema["_raw"].dataType
     assert isinstance(schema, T.StructType)
     names = schema.fieldNames()
+    # cast and nullif for engines whose md5 is text of another kind, and whose unions want one nullability
     return F.struct(
         row_json(parsed, "_raw", names, nulls=True).alias("json"),
         F.md5(row_json(parsed, "_raw", sorted(names, key=str.lower), nulls=False)).cast("string").alias("hash"),

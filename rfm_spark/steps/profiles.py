@@ -51,6 +51,7 @@ def profile(assigned: DataFrame, segmentations: Sequence[Segmentation], snapshot
         "customers": F.count(F.lit(1)),
         "money": F.sum("monetary"),
         **{f"sum_{name}": F.sum(f"exact_{name}") for name in names},
+        **{f"n_{name}": F.count(f"exact_{name}") for name in names},
     }
     group = F.concat_ws(_SEPARATOR, "segmentation", F.coalesce("segment", F.lit("")))
     values = [cleaned(F.col(name)).alias(medians[name].column) for name in names]
@@ -84,7 +85,7 @@ def profile(assigned: DataFrame, segmentations: Sequence[Segmentation], snapshot
                     monetary,
                     float(monetary / money) if money else None,
                     json.dumps(segment.action.model_dump(exclude_none=True), ensure_ascii=False, sort_keys=True),
-                    *(_mean(found.totals[f"sum_{name}"], found.counts[medians[name].column]) for name in names),
+                    *(_mean(found.totals[f"sum_{name}"], found.totals[f"n_{name}"]) for name in names),
                     *(found.value(medians[name]) for name in names),
                 )
             )
@@ -106,5 +107,5 @@ def _exact(frame: DataFrame, column: str) -> Column:
     return try_decimal(frame, F.col(column), frame.schema[column].dataType, "decimal(28,6)")
 
 
-def _mean(total: Decimal | None, n: int) -> float | None:
-    return None if total is None else float(total) / n
+def _mean(total: Decimal | None, n: int | None) -> float | None:
+    return float(total) / n if total is not None and n else None

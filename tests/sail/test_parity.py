@@ -38,7 +38,7 @@ def test_every_table_is_equal(spark, tmp_path, tmp_path_factory, name):
             assert content(found) == content(expected), table
     runs = DeltaTable(tmp_path / "lake" / "runs").to_pyarrow_table().to_pylist()
     assert {run["status"] for run in runs} == {"complete"}
-    assert {run["engine"].split(",")[0] for run in runs} == {"sail 0.7.2"}
+    assert {run["engine"].split(".")[0] for run in runs} == {"sail 0"}
 
 
 def test_what_only_spark_can_do_is_refused_by_name(tmp_path):
