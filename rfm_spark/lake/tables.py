@@ -11,7 +11,7 @@ nobody replaced it; and its MERGE carries no run id, and is known by its version
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -62,7 +62,7 @@ class Lake:
         self.place = Place(spark, config)
         self._delta_sql = engines.of(spark).delta_sql
         self._delta: BySql | ByDeltaRs = (BySql if self._delta_sql else ByDeltaRs)(self.place, run_id)
-        self._cached: list[DataFrame] = []
+        self.keep: Callable[[DataFrame], DataFrame] = DataFrame.persist  # of a dry lake; a run lets go of what it keeps
         self._used: dict[str, int] = {}
         self._commits: dict[str, _Own] = {}
         self._unnamed: set[tuple[str, int]] = set()
@@ -206,16 +206,11 @@ class Lake:
         """The version of each table that this run used or, where it wrote, left."""
         return self._used | {table: commit.version for table, commit in self._commits.items()}
 
-    def release(self) -> None:
-        """Let go of the frames that a dry lake has handed on."""
-        while self._cached:
-            self._cached.pop().unpersist()
-
     # --- inside ---
 
     def _kept(self, frame: DataFrame) -> Written:
-        self._cached.append(frame.persist())
-        return Written(frame, frame.count(), None)
+        kept = self.keep(frame)
+        return Written(kept, kept.count(), None)
 
     def _overwrite(
         self, spec: TableSpec, frame: DataFrame, options: Mapping[str, str], slice_: Mapping[str, str]

@@ -58,6 +58,10 @@ class Run:
     _kept: list[DataFrame] = field(default_factory=list)
     _scratch: Scratch = field(default_factory=Scratch)
 
+    def __post_init__(self) -> None:
+        """What a dry lake hands on is kept as all else."""
+        self.lake.keep = self.keep
+
     def keep(self, frame: DataFrame) -> DataFrame:
         """Keep a frame until `release`: in the engine's cache, else in a file of a folder of this run's own."""
         if not engines.of(self.spark).caches:
@@ -103,7 +107,6 @@ def recorded(run: Run) -> Iterator[None]:
             raise fault from error
         finally:
             run.release()
-            run.lake.release()
         if run.config.lake.catalog and not run.dry:
             define_current_segments(run.lake)
 
