@@ -45,6 +45,11 @@ class TableSpec:
     written_by: str | None = None
     configured: str = ""
 
+    @property
+    def snapshot(self) -> str | None:
+        """The partition column that is a snapshot's date; None where a table holds no snapshots."""
+        return next((name for name in self.partitioned_by if name in ("snapshot_date", "to_snapshot")), None)
+
     def with_columns(self, *columns: Column) -> "TableSpec":
         """The same table with more columns, those already declared left as they are."""
         known = {column.name for column in self.columns}
@@ -210,6 +215,49 @@ SEGMENT_PROFILES = TableSpec(
     configured="mean_… and median_… of each metric",
 )
 
+SEGMENT_MIGRATIONS = TableSpec(
+    "segment_migrations",
+    "one row a move between two snapshots and its cause; who stays is a row too",
+    (
+        _required("from_snapshot", "date", "newest earlier published snapshot"),
+        _required("to_snapshot", "date", "this snapshot"),
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("from_segment", "string", "(new) where not in the earlier snapshot; (none) where no rule held"),
+        _required("to_segment", "string", "(gone) where not in this snapshot; (none) where no rule holds"),
+        _required(
+            "cause",
+            "string",
+            "none, new, returned, departed; or the first that alone changes the segment: late_data, cut_points, "
+            "rules, time_passing, behaviour",
+        ),
+        _required("customers", "bigint", "who made this move", "customers"),
+        _required(
+            "monetary", SUM_OF_MONEY, "their net amount, of the departed in the earlier snapshot", "project's currency"
+        ),
+    ),
+    ("from_snapshot", "to_snapshot", "segmentation", "from_segment", "to_segment", "cause"),
+    ("to_snapshot",),
+)
+
+SEGMENT_CHANGES = TableSpec(
+    "segment_changes",
+    "one row a customer whose current segment a run changed; good once the run is complete",
+    (
+        _required("run_id", "string", "the run that changed it; runs apply in the order they ended"),
+        Column("from_snapshot", "date", "the snapshot that was current before; null: the first of the segmentation"),
+        _required("snapshot_date", "date", "the snapshot that is current since"),
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("customer_key", "string", "the unified person"),
+        _required("from_segment", "string", "(new) where not in the earlier snapshot; (none) where no rule held"),
+        _required("to_segment", "string", "(gone) where not in this snapshot; (none) where no rule holds"),
+        _required("cause", "string", "as in segment_migrations"),
+    ),
+    ("run_id", "segmentation", "customer_key"),
+    (),
+    "customer_key",
+    "run_id",
+)
+
 RUNS = TableSpec(
     "runs",
     "one row a run, complete or failed, written last",
@@ -221,7 +269,7 @@ RUNS = TableSpec(
         _required("ended_at", "timestamp", "end", "UTC"),
         _required("status", "string", "complete, invalid, gate_failed, conflict, environment or failed"),
         _required("exit_code", "int", "what the command returned"),
-        Column("message", "string", "why it did not complete"),
+        Column("message", "string", "why it did not complete, or what it warns of"),
         _required("config", "string", "the resolved config as JSON, secrets removed"),
         _required("config_hash", "string", "SHA-256 of config"),
         _required("code_version", "string", "version of rfm_spark"),
@@ -243,6 +291,8 @@ TABLES: Mapping[str, TableSpec] = {
         CUT_POINTS,
         CUSTOMER_SEGMENTS,
         SEGMENT_PROFILES,
+        SEGMENT_MIGRATIONS,
+        SEGMENT_CHANGES,
         RUNS,
     )
 }

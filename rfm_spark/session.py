@@ -35,6 +35,8 @@ SEMANTICS = {
 # windows-1252, in which half of Europe's spreadsheets are exported; set where the platform lets it, missed only by a
 # source that needs it
 JAVA_CHARSETS = "spark.sql.legacy.javaCharsets"
+# else every call that makes a column looks through the stack for the line that made it, a quarter of a short job
+_NO_CALL_SITES = {"spark.python.sql.dataFrameDebugging.enabled": "false"}
 
 _EXTENSIONS = "spark.sql.extensions"
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -204,7 +206,10 @@ def _sail() -> SparkSession:
         host, port = _servers[0].listening_address
     except Exception as error:  # of a native library
         raise EnvironmentFault(f"Sail did not start: {_first_line(error)}") from None
-    return _connect(f"sc://{host}:{port}", "Sail")
+    spark = _connect(f"sc://{host}:{port}", "Sail")
+    for key, value in _NO_CALL_SITES.items():
+        spark.conf.set(key, value)
+    return spark
 
 
 def _submitted(names: dict[str, str], small: bool, conf: Mapping[str, str]) -> SparkSession:
@@ -212,7 +217,7 @@ def _submitted(names: dict[str, str], small: bool, conf: Mapping[str, str]) -> S
 
     def complete(submitted: SparkConf) -> SparkConf:
         on_one_machine = submitted.get("spark.master", "").startswith("local")
-        for key, value in (names | _DELTA_CATALOG | (_sizes(small) if on_one_machine else {})).items():
+        for key, value in (names | _DELTA_CATALOG | _NO_CALL_SITES | (_sizes(small) if on_one_machine else {})).items():
             submitted.setIfMissing(key, value)
         extensions = [name for name in submitted.get(_EXTENSIONS, "").split(",") if name]
         if _DELTA_EXTENSION not in extensions:
@@ -283,7 +288,7 @@ def _local_settings(small: bool, catalog: bool, conf: Mapping[str, str]) -> dict
             "spark.hadoop.javax.jdo.option.ConnectionURL": metastore,
         }
     ours["spark.driver.extraJavaOptions"] = " ".join(java_options)
-    return ours | _sizes(small) | _DELTA_CATALOG | SEMANTICS | {JAVA_CHARSETS: "true"} | dict(conf)
+    return ours | _sizes(small) | _DELTA_CATALOG | _NO_CALL_SITES | SEMANTICS | {JAVA_CHARSETS: "true"} | dict(conf)
 
 
 def _sizes(small: bool) -> dict[str, str]:

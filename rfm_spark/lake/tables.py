@@ -28,7 +28,7 @@ from rfm_spark.lake.faults import translated
 from rfm_spark.lake.history import Commit, newest_first, since
 from rfm_spark.lake.place import Place, types
 from rfm_spark.local import local_frame
-from rfm_spark.schemas import TableSpec
+from rfm_spark.schemas import TABLES, TableSpec
 
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 _TRIES = 3
@@ -87,8 +87,9 @@ class Lake:
         Commits that the log no longer holds are not seen.
         """
         found: dict[date, int] = {}
+        snapshot = TABLES[table].snapshot or ""
         for one in since(after, self._newest_first(table)):
-            day = one.slice_.get("snapshot_date")
+            day = one.slice_.get(snapshot)
             if one.version <= version and one.run_id not in known and day and one.overwrites:
                 found.setdefault(date.fromisoformat(day), one.version)
         return found

@@ -4,45 +4,63 @@ A run commits its slices before its row of `runs`, and they stay in the tables i
 a version that holds it as its own newest complete run left it, and one that no complete run made is not there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from rfm_spark import config as configs
 from rfm_spark import schemas
+from rfm_spark.config.models import ProjectConfig
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.sql import union
 
 COMPLETE = "complete"
 CURRENT = "current_segments"
-_SNAPSHOT_JOBS = ("run", "segment")
+SNAPSHOT_JOBS = ("run", "segment")
 
 
 @dataclass(frozen=True)
 class Published:
     """The complete runs of a lake, as they were when asked.
 
-    `versions` is each table's greatest of all of them, since versions only grow: the newest run's alone would miss
-    what a run beside it published in the meantime. `snapshots` holds the versions of each published as_of, ascending.
+    `runs` are they, in the order they ended: run_id, job, as_of, ended_at, table_versions, counts. `versions` is each
+    table's greatest of all of them, since versions only grow: the newest run's alone would miss what a run beside it
+    published in the meantime. `snapshots` holds the versions of each published as_of, ascending.
     """
 
     lake: Lake
-    run_ids: frozenset[str]
+    runs: Sequence[Row]
     versions: Mapping[str, int]
     snapshots: Mapping[date, Mapping[str, int]]
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The ids of the complete runs."""
+        return frozenset(row["run_id"] for row in self.runs)
+
+    def made(self, as_of: date) -> Row:
+        """The newest complete run that made a published snapshot."""
+        return [row for row in self.runs if row["job"] in SNAPSHOT_JOBS and row["as_of"] == as_of][-1]
+
+    def config(self, run_id: str) -> ProjectConfig:
+        """The project as it was when a run was made: today's file may hold other rules and criteria."""
+        (row,) = complete_runs(self.lake).filter(F.col("run_id") == run_id).select("config").collect()
+        return configs.from_resolved(row["config"])
 
     def read(self, table: str, as_of: date | None = None) -> DataFrame | None:
         """A table with all its published snapshots or only that of `as_of`; None where no complete run has it."""
         version = self.versions.get(table)
         if version is None:
             return None
-        whole, day = self.lake.read(table, version), F.col("snapshot_date")
-        if "snapshot_date" not in schemas.TABLES[table].partitioned_by:
+        whole, snapshot = self.lake.read(table, version), schemas.TABLES[table].snapshot
+        if snapshot is None:
             return whole
+        day = F.col(snapshot)
         own = {each: at[table] for each, at in self.snapshots.items() if table in at and as_of in (None, each)}
         torn = self._torn(table, version, own)
         frames = [whole.filter(day.isin([each for each in own if each not in torn]))]
@@ -72,12 +90,13 @@ def complete_runs(lake: Lake) -> DataFrame:
 
 def published(lake: Lake) -> Published:
     """What the complete runs have published until now. One job over `runs`, a row a run."""
-    rows = complete_runs(lake).select("run_id", "job", "as_of", "table_versions").collect()
+    found = complete_runs(lake).select("run_id", "job", "as_of", "ended_at", "table_versions", "counts").collect()
+    rows = sorted(found, key=lambda row: (row["ended_at"], row["run_id"]))
     snapshots: dict[date, dict[str, int]] = {}
-    for row in sorted((row for row in rows if row["job"] in _SNAPSHOT_JOBS), key=lambda row: row["as_of"]):
+    for row in sorted((row for row in rows if row["job"] in SNAPSHOT_JOBS), key=lambda row: row["as_of"]):
         snapshots[row["as_of"]] = greatest(snapshots.get(row["as_of"], {}), row["table_versions"])
     versions: dict[str, int] = reduce(greatest, (row["table_versions"] for row in rows), {})
-    return Published(lake, frozenset(row["run_id"] for row in rows), versions, snapshots)
+    return Published(lake, rows, versions, snapshots)
 
 
 def greatest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

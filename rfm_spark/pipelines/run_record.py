@@ -54,6 +54,8 @@ class Run:
     inputs: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     profiles: list[dict[str, Any]] = field(default_factory=list)
+    migrations: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     moves: Moves | None = None
     _kept: list[DataFrame] = field(default_factory=list)
     _scratch: Scratch = field(default_factory=Scratch)
@@ -96,7 +98,7 @@ def recorded(run: Run) -> Iterator[None]:
             yield
             if not run.dry:
                 run.lake.verify()
-                _write(run, COMPLETE, 0, None)
+                _write(run, COMPLETE, 0, "; ".join(run.warnings)[:2000] or None)
         except Exception as error:
             fault = error if isinstance(error, RfmSparkError) else sources.cause(error, run.config.sources)
             fault = fault or cause(error, f"run {run.run_id}")

@@ -1,4 +1,4 @@
-"""Segment: events → activity → metrics → cut points → scores → segments → profiles, for one as_of."""
+"""Segment: events → activity → metrics → cut points → scores → segments → profiles → migrations, for one as_of."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -7,12 +7,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.config import expressions
+from rfm_spark.config.attributes import used_attributes
 from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
 from rfm_spark.errors import GateError, InputError
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
+from rfm_spark.pipelines.causes import Snapshot
+from rfm_spark.pipelines.evolution import evolve
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
@@ -50,7 +52,8 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         everyone = union(_narrow(assigned[name], name, own, _score_names(config)) for name, own in cuts.items())
         placed = segments.with_previous(everyone, _before(earlier, run.as_of))
         spec = schemas.customer_segments(_score_names(config))
-        stage.rows = run.counts["customer_segments.rows"] = run.lake.replace(spec, placed, snapshot).rows
+        segmented = run.lake.replace(spec, placed, snapshot)
+        stage.rows = run.counts["customer_segments.rows"] = segmented.rows
         if run.dry:
             run.moves = _moves(everyone, earlier, run.as_of)
     with run.stage("profiles") as stage:
@@ -59,8 +62,13 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         spec = schemas.segment_profiles(_own_criteria(config))
         run.lake.replace(spec, _frame(run, spec, done.rows), snapshot)
         run.profiles = [dict(zip(spec.column_names(), row, strict=True)) for row in done.rows]
-        run.counts.update({f"customer_segments.{name}.unassigned": n for name, n in done.unassigned.items()})
+        run.counts.update({f"customer_segments.{name}.unassigned": n for name, (n, _) in done.unassigned.items()})
         stage.rows = len(done.rows)
+    with run.stage("migrations") as stage:
+        now = segmented.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
+        made = Snapshot(run.as_of, config, tuple(used_attributes(config)), cuts, customers, now)
+        evolve(run, earlier, made, data.events, done.unassigned)
+        stage.rows = sum(row["customers"] for row in run.migrations if row["cause"] != "none")
 
 
 def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
@@ -70,19 +78,6 @@ def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
     """
     _frozen(run, cut_points.plan(run.config))
     _resolve(run, profiles)
-
-
-def used_attributes(config: ProjectConfig) -> list[str]:
-    """Attributes of profiles that criteria, rules or groups use, in the config's order; a snapshot carries its own."""
-    known = dict.fromkeys(name for source in config.sources for name in source.attributes)
-    texts = [c.sql for c in config.criteria.values() if c.sql]
-    texts += [s.when for segmentation in config.segmentations for s in segmentation.segments if s.when]
-    used = {name for text in texts for name in expressions.names(text)}
-    used |= {c.metric for c in config.criteria.values() if c.metric}
-    for segmentation in config.segmentations:
-        groups = [segmentation.scoring.of(name).group_by for name in config.criteria_of(segmentation)]
-        used |= {group for group in groups if group}
-    return [name for name in known if name in used]
 
 
 def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:

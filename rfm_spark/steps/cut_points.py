@@ -118,6 +118,23 @@ def by_criterion(asked: Iterable[CriterionCut], fitted: Iterable[FittedCuts]) ->
     return result
 
 
+def as_stored(asked: Iterable[CriterionCut], stored: Sequence[Row]) -> dict[str, Cuts]:
+    """The cuts of one segmentation as a snapshot was scored with, in the order they were asked for.
+
+    Reads: `asked`, the cuts planned for the segmentation by the snapshot's own config; `stored`, its rows of
+        `cut_points`.
+    """
+    result = {}
+    for cut in asked:
+        mine = [row for row in stored if (row["segmentation"], row["criterion"]) == (cut.segmentation, cut.criterion)]
+        by_group: dict[str, list[float]] = {}
+        for row in sorted(mine, key=lambda row: (row["group"], row["position"])):
+            by_group.setdefault(row["group"], []).append(row["value"])
+        group_by = None if set(by_group) <= {ALL} else cut.group_by
+        result[cut.criterion] = Cuts(cut.metric, cut.better, cut.bins, group_by, by_group)
+    return result
+
+
 def rows(fitted: Iterable[FittedCuts], snapshot: date) -> list[tuple]:
     """The rows of table `cut_points`, in the order of its columns; `better` and `bins` follow from its config."""
     return [

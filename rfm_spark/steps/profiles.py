@@ -19,10 +19,10 @@ _SEPARATOR = "\x1f"
 
 @dataclass(frozen=True)
 class Profiles:
-    """Rows of `segment_profiles` in the order of its columns, and segmentation: customers in no segment, if any."""
+    """Rows of `segment_profiles` in the order of its columns; segmentation: (customers, money) in no segment."""
 
     rows: list[tuple]
-    unassigned: dict[str, int]
+    unassigned: dict[str, tuple[int, Decimal]]
 
 
 def narrow(assigned: DataFrame, segmentation: str, metrics: Mapping[str, str]) -> DataFrame:
@@ -71,7 +71,7 @@ def profile(assigned: DataFrame, segmentations: Sequence[Segmentation], snapshot
         population = sum(found.totals["customers"] for found in of.values())
         money = sum((found.totals["money"] for found in of.values()), Decimal(0))
         if "" in of:
-            done.unassigned[segmentation.name] = of[""].totals["customers"]
+            done.unassigned[segmentation.name] = of[""].totals["customers"], of[""].totals["money"]
         for segment in segmentation.segments:
             found = of.get(segment.name, _nobody(totals, medians.values()))
             customers, monetary = found.totals["customers"], found.totals["money"]

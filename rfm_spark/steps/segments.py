@@ -22,6 +22,11 @@ def assign(scored: DataFrame, segmentation: Segmentation) -> DataFrame:
     """
     for i, segment in enumerate(segmentation.segments):
         _resolve(scored, segment, f"segmentations.{segmentation.name}.segments[{i}].when")
+    return assign_resolved(scored, segmentation)
+
+
+def assign_resolved(scored: DataFrame, segmentation: Segmentation) -> DataFrame:
+    """As `assign`, by rules that are known to resolve."""
     conditions = [segment.when or "otherwise" for segment in segmentation.segments]
     names = [segment.name for segment in segmentation.segments]
     return (

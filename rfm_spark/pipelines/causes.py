@@ -1,0 +1,199 @@
+"""Why customers moved: each mover placed again, with one thing as it is now and all else as it was."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.config import expressions
+from rfm_spark.config.models import ProjectConfig, Segmentation
+from rfm_spark.cuts import Cuts
+from rfm_spark.sql import union
+from rfm_spark.steps import activity, metrics, migrations, periods, scores, segments
+from rfm_spark.steps.migrations import BEHAVIOUR, CUTS, LATE, RULES, TIME, in_turn
+
+Keep = Callable[[DataFrame], DataFrame]
+
+# what is measured for a mover: as it was; with all that is known of that time today; that, as of today; as it is; and
+# where projects measure otherwise, as today's would have then, and today without what happened in between
+_BEFORE, _KNOWN, _AGED, _NOW, _RULED, _RULED_AGED = "before", "known", "aged", "now", "ruled", "ruled_aged"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How one snapshot placed its customers: by which project and cut-points ({segmentation: {criterion: cuts}}), and
+    what came of it; `attributes` are those that its metrics carry."""
+
+    as_of: date
+    config: ProjectConfig
+    attributes: tuple[str, ...]
+    cuts: Mapping[str, Mapping[str, Cuts]]
+    metrics: DataFrame
+    segments: DataFrame
+
+    def segmentation(self, name: str) -> Segmentation | None:
+        """The segmentation of that name, if the project had it."""
+        return next((one for one in self.config.segmentations if one.name == name), None)
+
+
+def placed_again(
+    before: Snapshot, now: Snapshot, events: DataFrame, fresh: DataFrame | None, moving: DataFrame, keep: Keep
+) -> DataFrame:
+    """The movers with one column a variant, the segment they would be in; see `migrations.with_causes`.
+
+    Reads: `events`, all that is known now; `fresh` (customer_key), who has an event that the earlier snapshot had not
+        seen, None where that is not told; `moving`, changes within the population; `keep`, as that of a run.
+    Rules: late_data is the earlier date with today's events; time_passing today's date with events before the earlier
+        one; cut_points and rules (criteria and the reference period among them) are today's, on the earlier metrics.
+        Where the criteria differ, cut-points fit to no other rules and count with them.
+    Events are read once, and of fresh movers alone they are shuffled, by customer; then the movers' metrics are, twice.
+    """
+    alike = _measures(before.config) == _measures(now.config)
+    names = [name for name in _used(before.config, now.config) if name in now.metrics.columns]
+    measured = _measured(before, now, events, fresh if alike else None, moving, keep, names, alike=alike)
+    rows = keep(moving.join(measured, "customer_key"))
+    both = [s.name for s in now.config.segmentations if before.segmentation(s.name) is not None]
+    placed = union(frame for name in both for frame in _placed(rows, name, before, now, names, alike=alike))
+    variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
+    return placed.groupBy(*moving.columns).agg(
+        *(F.max(F.when(F.col("variant") == name, F.col("segment"))).alias(name) for name in variants)
+    )
+
+
+def _placed(
+    rows: DataFrame, name: str, before: Snapshot, now: Snapshot, names: Sequence[str], *, alike: bool
+) -> Iterator[DataFrame]:
+    """One row a mover and variant, a frame for each set of rules and cut-points."""
+    keys = ["segmentation", "customer_key", "from_segment", "to_segment"]
+    mine = rows.filter(F.col("segmentation") == name)
+    for rules, cuts, config, sources in _variants(name, before, now, alike=alike):
+        each = [
+            F.struct(F.lit(variant).alias("variant"), *(F.col(f"`{source}.{name}`").alias(name) for name in names))
+            for variant, source in sources.items()
+        ]
+        plain = mine.select(*keys, F.explode(F.array(*each)).alias("_measured")).select(*keys, "_measured.*")
+        sql = {name: one for name, one in config.criteria.items() if one.sql}
+        scored = scores.score_all(metrics.with_criteria(plain, sql), cuts)
+        segment = F.coalesce("segment", F.lit(migrations.UNASSIGNED)).alias("segment")
+        yield segments.assign_resolved(scored, rules).select(*keys, "variant", segment)
+
+
+def _variants(
+    name: str, before: Snapshot, now: Snapshot, *, alike: bool
+) -> Iterator[tuple[Segmentation, Mapping[str, Cuts], ProjectConfig, dict[str, str]]]:
+    """(rules, cut-points, project, {variant: what is measured}), of variants that can differ from what was."""
+    then, today = before.segmentation(name), now.segmentation(name)
+    assert then is not None
+    assert today is not None
+    old, new = before.cuts[name], now.cuts[name]
+    same_form = _form(old) == _form(new) and _sql(before.config, then) == _sql(now.config, today)
+    same_rules = same_form and alike and then.segments == today.segments
+    known, aged = (_KNOWN, _AGED) if alike else (_RULED, _RULED_AGED)
+    yield then, old, before.config, {LATE: _KNOWN, TIME: _AGED} | ({BEHAVIOUR: _NOW} if alike else {})
+    of_cuts = {CUTS: _BEFORE, in_turn(CUTS): _KNOWN} if same_form and old != new else {}
+    if same_rules:
+        yield then, new, before.config, of_cuts | {in_turn(TIME): aged}
+        return
+    if of_cuts:
+        yield then, new, before.config, of_cuts
+    if same_form:
+        yield today, old, now.config, {RULES: _BEFORE if alike else _RULED}
+    of_rules = {in_turn(RULES): known, in_turn(TIME): aged}
+    yield today, new, now.config, of_rules | ({} if same_form else {RULES: _BEFORE if alike else _RULED})
+
+
+def _measured(
+    before: Snapshot,
+    now: Snapshot,
+    events: DataFrame,
+    fresh: DataFrame | None,
+    moving: DataFrame,
+    keep: Keep,
+    names: Sequence[str],
+    *,
+    alike: bool,
+) -> DataFrame:
+    """One row a mover, with `<source>.<name>` for each column that rules or criteria use."""
+    movers = keep(moving.select("customer_key").distinct())
+    anew = movers if fresh is None else movers.join(fresh, "customer_key", "left_semi")
+    then, today = (one.metrics.join(movers, "customer_key", "left_semi") for one in (before, now))
+    new_attributes = [name for name in now.attributes if name not in before.attributes]
+    known = then.join(anew, "customer_key", "left_semi").select(
+        "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
+    )
+    theirs = events.join(anew, "customer_key", "left_semi")
+    again = _measures_at(before.config, theirs, known, before.as_of, {_KNOWN: before.as_of, _AGED: now.as_of})
+    if not alike:
+        again |= _measures_at(now.config, theirs, known, before.as_of, {_RULED: before.as_of, _RULED_AGED: now.as_of})
+    frames = {_BEFORE: then, _NOW: today, **again}
+    tagged = union(
+        frame.select("customer_key", F.lit(source).alias("_source"), *(n for n in names if n in frame.columns))
+        for source, frame in frames.items()
+    )
+    cells = {(source, name): _cell(source, name) for source in frames for name in names}
+    rows = tagged.groupBy("customer_key").agg(
+        *(F.max(F.when(F.col("_source") == source, F.lit(True))).alias(f"_{source}") for source in again),
+        *(cell.alias(f"_{source}.{name}") for (source, name), cell in cells.items()),
+    )
+    attributes = set(before.attributes)
+    filled = {
+        f"{source}.{name}": F.col(f"`_{_NOW}.{name}`")
+        if name in new_attributes
+        else _filled(source, name, of_then=name in attributes)
+        for source, name in cells
+    }
+    return rows.select("customer_key", *(column.alias(name) for name, column in filled.items()))
+
+
+def _cell(source: str, name: str) -> Column:
+    return F.max(F.when(F.col("_source") == source, F.col(name)))
+
+
+def _filled(source: str, name: str, *, of_then: bool) -> Column:
+    """A metric of a source; of a mover that is not measured again, the one it can be but equal to."""
+    own, then, today = (F.col(f"`_{one}.{name}`") for one in (source, _BEFORE, _NOW))
+    if source in (_BEFORE, _NOW):
+        return own
+    stands_for = then if source in (_KNOWN, _RULED) or of_then else today
+    return F.when(F.col(f"_{source}"), own).otherwise(stands_for)
+
+
+def _measures_at(
+    config: ProjectConfig, events: DataFrame, known: DataFrame, seen_until: date, days: Mapping[str, date]
+) -> dict[str, DataFrame]:
+    """The metrics of events before one date, as of several."""
+    first = events.agg(F.min("event_date")).collect()[0][0] if config.reference_period.all else None
+    done = activity.activity(events, config.refunds.policy, seen_until)
+    return {
+        source: metrics.metrics(done, known, periods.boundaries(config.reference_period, day, first))
+        for source, day in days.items()
+    }
+
+
+def _used(*configs: ProjectConfig) -> Sequence[str]:
+    """The columns that the criteria, groups and rules of the projects may name."""
+    found: dict[str, None] = {}
+    for config in configs:
+        for name, criterion in config.criteria.items():
+            found |= dict.fromkeys(expressions.names(criterion.sql) if criterion.sql else [criterion.metric or name])
+        for segmentation in config.segmentations:
+            for segment in segmentation.segments:
+                found |= dict.fromkeys(expressions.names(segment.when) if segment.when else [])
+            groups = [segmentation.scoring.of(name).group_by for name in config.criteria_of(segmentation)]
+            found |= dict.fromkeys(group for group in groups if group)
+    return list(found)
+
+
+def _measures(config: ProjectConfig) -> tuple:
+    """What decides how metrics are measured, whatever they are scored by."""
+    return config.reference_period, config.refunds.policy, config.timezone, config.currency
+
+
+def _form(cuts: Mapping[str, Cuts]) -> list[tuple]:
+    return [(name, one.metric, one.better, one.bins, one.group_by) for name, one in cuts.items()]
+
+
+def _sql(config: ProjectConfig, segmentation: Segmentation) -> dict[str, str | None]:
+    return {name: criterion.sql for name, criterion in config.criteria_of(segmentation).items()}

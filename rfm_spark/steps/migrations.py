@@ -1,0 +1,139 @@
+"""Migrations: who went from which segment to which between two snapshots, and what alone made them go."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.schemas import SUM_OF_MONEY
+
+NEW, GONE, UNASSIGNED = "(new)", "(gone)", "(none)"
+LATE, CUTS, RULES, TIME, BEHAVIOUR = "late_data", "cut_points", "rules", "time_passing", "behaviour"
+ORDER = (LATE, CUTS, RULES, TIME, BEHAVIOUR)  # in which a cause is looked for
+STAYED, NEWCOMER, RETURNED, DEPARTED = "none", "new", "returned", "departed"
+
+_KEY = ["segmentation", "customer_key"]
+_CHANGE = [*_KEY, "from_segment", "to_segment"]
+
+
+def changes(now: DataFrame, before: DataFrame) -> DataFrame:
+    """One row a customer and segmentation that is new or elsewhere than before: segmentation, customer_key,
+    from_segment, to_segment.
+
+    Reads: `now`, rows of `customer_segments` of one snapshot, and `before`, those of the snapshot that their
+        previous_segment is of.
+    Rules: a newcomer comes from `(new)`; no segment is `(none)`. Who is gone is found by `departed`.
+    One shuffle, of those without a previous segment: newcomers, and whom no rule took before.
+    """
+    unassigned = before.filter(F.col("segment").isNull()).select(*_KEY, F.lit(True).alias("_was_there"))
+    came = now.filter(F.col("previous_segment").isNull()).join(unassigned, _KEY, "left")
+    came_from = F.when(F.col("_was_there"), F.lit(UNASSIGNED)).otherwise(F.lit(NEW))
+    went = now.filter(F.col("previous_segment").isNotNull())
+    ends = [_ends(came, came_from), _ends(went, F.col("previous_segment"))]
+    return ends[0].unionByName(ends[1]).filter(F.col("from_segment") != F.col("to_segment"))
+
+
+def departed(before: DataFrame, now: DataFrame) -> DataFrame:
+    """The same columns, for who is in no row of `now` any more. One shuffle of either side, by customer."""
+    gone = before.join(now.select(*_KEY), _KEY, "left_anti")
+    return gone.select(*_KEY, _named("segment").alias("from_segment"), F.lit(GONE).alias("to_segment"))
+
+
+def differences(before: DataFrame, now: DataFrame) -> DataFrame:
+    """The same columns between any two frames of `customer_segments`, each of one snapshot, the departed too.
+
+    One shuffle of either side, by segmentation and customer.
+    """
+    theirs = before.select(*_KEY, _named("segment").alias("from_segment"))
+    ours = now.select(*_KEY, _named("segment").alias("to_segment"))
+    both = theirs.join(ours, _KEY, "full_outer").select(
+        *_KEY,
+        F.coalesce("from_segment", F.lit(NEW)).alias("from_segment"),
+        F.coalesce("to_segment", F.lit(GONE)).alias("to_segment"),
+    )
+    return both.filter(F.col("from_segment") != F.col("to_segment"))
+
+
+def moved() -> Column:
+    """Whether a change is a move within the population, which has a cause to be looked for."""
+    return (F.col("from_segment") != NEW) & (F.col("to_segment") != GONE)
+
+
+def in_turn(cause: str) -> str:
+    """The name of the variant where it and all before it in ORDER are as they are now."""
+    return f"turn_{cause}"
+
+
+def with_causes(movers: DataFrame) -> DataFrame:
+    """The movers with `cause`: the first of ORDER that alone changes the segment.
+
+    Reads: changes within the population, with the segment that the mover would be in where one thing alone is as it is
+        now, in a column named by it, and where all up to it are, in a column `in_turn`; a column that is not there, or
+        null, changes nothing.
+    Rules: where nothing alone changes the segment, it is the first that does so together with all before it; the last
+        of them, `behaviour`, takes the rest. So every move has one cause. No shuffle.
+    """
+    looked_for = [*((cause, cause) for cause in ORDER), *((in_turn(cause), cause) for cause in ORDER)]
+    changes_it = [
+        F.when(F.col(name) != F.col("from_segment"), F.lit(cause))
+        for name, cause in looked_for
+        if name in movers.columns
+    ]
+    return movers.select(*_CHANGE, F.coalesce(*changes_it, F.lit(BEHAVIOUR)).alias("cause"))
+
+
+def with_comings_and_goings(changed: DataFrame, known_before: DataFrame | None) -> DataFrame:
+    """Who is new or gone, with `cause`: `new`, `returned` where known before, `departed`.
+
+    Reads: changes that are no moves; `known_before` (segmentation, customer_key) of snapshots before the earlier one,
+        None where nobody ever left. One shuffle of both sides, where known_before is given.
+    """
+    newcomer: Column = F.lit(NEWCOMER)
+    if known_before is not None:
+        known = known_before.distinct().withColumn("_known", F.lit(True))
+        changed = changed.join(known, _KEY, "left")
+        newcomer = F.when(F.col("_known"), F.lit(RETURNED)).otherwise(F.lit(NEWCOMER))
+    cause = F.when(F.col("to_segment") == GONE, F.lit(DEPARTED)).otherwise(newcomer)
+    return changed.select(*_CHANGE, cause.alias("cause"))
+
+
+def totals(changed: DataFrame) -> DataFrame:
+    """One row a segmentation, pair of segments and cause: customers and monetary.
+
+    Reads: changes with `cause` and `monetary`. One shuffle, of a row a pair, cause and task.
+    """
+    grouped = changed.groupBy("segmentation", "from_segment", "to_segment", "cause")
+    return grouped.agg(
+        F.count(F.lit(1)).alias("customers"),
+        F.coalesce(F.sum("monetary"), F.lit(0)).cast(SUM_OF_MONEY).alias("monetary"),
+    )
+
+
+def with_stayers(
+    changed: Sequence[Mapping[str, Any]], profiles: Sequence[Mapping[str, Any]]
+) -> list[tuple]:
+    """All moves, sorted: (segmentation, from_segment, to_segment, cause, customers, monetary), stayers with cause none.
+
+    Reads: rows of `totals`; `profiles`, customers and monetary of each segmentation and segment now, `(none)` too.
+    Rules: who stays is who is there now and has not come: so the rows but the departed sum to the population, exactly.
+    """
+    rows = [
+        (r["segmentation"], r["from_segment"], r["to_segment"], r["cause"], r["customers"], r["monetary"])
+        for r in changed
+    ]
+    for now in profiles:
+        came = [row for row in rows if (row[0], row[2]) == (now["segmentation"], now["segment"])]
+        customers = now["customers"] - sum(row[4] for row in came)
+        if customers:
+            monetary = now["monetary"] - sum(row[5] for row in came)
+            rows.append((now["segmentation"], now["segment"], now["segment"], STAYED, customers, monetary))
+    return sorted(rows, key=lambda row: row[:4])
+
+
+def _ends(rows: DataFrame, origin: Column) -> DataFrame:
+    return rows.select(*_KEY, origin.alias("from_segment"), _named("segment").alias("to_segment"))
+
+
+def _named(segment: str) -> Column:
+    return F.coalesce(F.col(segment), F.lit(UNASSIGNED))
