@@ -3,9 +3,9 @@
 Written as `segment_migrations` (against the newest earlier snapshot) and `segment_changes` (against what was current).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
-from decimal import Decimal
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -16,10 +16,10 @@ from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, placed_again
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sql import union
 from rfm_spark.steps import cut_points, migrations
 
 _KEY = ["segmentation", "customer_key"]
+_POPULATION, _DEPARTED = "customer_segments.{}.customers", "segment_migrations.departed"
 
 
 def evolve(run: Run, earlier: Published, now: Snapshot, events: DataFrame, unassigned: Mapping[str, tuple]) -> None:
@@ -31,14 +31,18 @@ def evolve(run: Run, earlier: Published, now: Snapshot, events: DataFrame, unass
     somebody is gone.
     """
     before = previous(run, earlier)
+    present = [dict(row) for row in run.profiles]
+    present += [
+        {"segmentation": name, "segment": migrations.UNASSIGNED, "customers": customers, "monetary": money}
+        for name, (customers, money) in unassigned.items()
+    ]
+    populations = _populations(run, present)
     rows: list[tuple] = []
     changed = None
     if before is not None:
-        changed = _since(run, earlier, before, now, events, _populations(run, unassigned))
-        present = [*run.profiles, *({"segmentation": s, "segment": migrations.UNASSIGNED, "customers": n, "monetary": m}
-                                    for s, (n, m) in unassigned.items())]  # fmt: skip
-        found = [row.asDict() for row in migrations.totals(changed).collect()]
+        changed, found = _since(run, earlier, before, now, events, populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
+        run.counts[_DEPARTED] = sum(row["customers"] for row in found if row["cause"] == migrations.DEPARTED)
     run.lake.replace(
         schemas.SEGMENT_MIGRATIONS,
         local_frame(run.spark, rows, schemas.SEGMENT_MIGRATIONS.types()),
@@ -78,35 +82,41 @@ def _since(
     now: Snapshot,
     events: DataFrame,
     populations: Mapping[str, int],
-) -> DataFrame:
-    """Every change since an earlier snapshot with cause and monetary, kept for the run."""
+) -> tuple[DataFrame, list[dict[str, Any]]]:
+    """Every change since an earlier snapshot with cause and monetary, kept for the run; and their totals."""
     known = [s.name for s in now.config.segmentations]
     then = before.segments.filter(F.col("segmentation").isin(known))
     came = run.keep(migrations.changes(now.segments, then))
-    newcomers = _counted(came.filter(F.col("from_segment") == migrations.NEW))
-    were = _counted(then)
-    left = [s for s in known if were.get(s, 0) + newcomers.get(s, 0) > populations.get(s, 0)]
-    changed = came
+    changed = _explained(run, earlier, before, now, events, came)
+    found = [row.asDict() for row in migrations.totals(changed).collect()]
+    left = []
+    for name in known:
+        newcomers = sum(
+            row["customers"] for row in found if (row["segmentation"], row["from_segment"]) == (name, migrations.NEW)
+        )
+        were = earlier.made(before.as_of)["counts"].get(_POPULATION.format(name))
+        if were is None or were + newcomers > populations[name]:
+            left.append(name)
     if left:
         gone = migrations.departed(then.filter(F.col("segmentation").isin(left)), now.segments)
-        changed = run.keep(came.unionByName(gone))
-    return _explained(run, earlier, before, now, events, changed)
+        told = run.keep(_with_money(migrations.with_comings_and_goings(gone, None), before.metrics))
+        changed = changed.unionByName(told)
+        found += [row.asDict() for row in migrations.totals(told).collect()]
+    return changed, found
 
 
 def _explained(
-    run: Run, earlier: Published, before: Snapshot, now: Snapshot, events: DataFrame, changed: DataFrame
+    run: Run, earlier: Published, before: Snapshot, now: Snapshot, events: DataFrame, came: DataFrame
 ) -> DataFrame:
-    movers = placed_again(
-        before, now, events, _fresh(earlier, before, events), changed.filter(migrations.moved()), run.keep
-    )
-    others = migrations.with_comings_and_goings(changed.filter(~migrations.moved()), _known_before(earlier, before))
-    told = migrations.with_causes(movers).unionByName(others)
-    money = union([
-        now.metrics.select("customer_key", "monetary", F.lit(False).alias("_gone")),
-        before.metrics.select("customer_key", "monetary", F.lit(True).alias("_gone")),
-    ])  # fmt: skip
-    ended = told.withColumn("_gone", F.col("to_segment") == migrations.GONE)
-    return run.keep(ended.join(money, ["customer_key", "_gone"]).drop("_gone"))
+    """Changes of customers who are there now, with cause and monetary, kept for the run."""
+    fresh = _fresh(earlier, before, events)
+    movers = placed_again(before, now, events, fresh, came.filter(migrations.moved()), run.keep)
+    newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
+    return run.keep(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
+
+
+def _with_money(changed: DataFrame, measured: DataFrame) -> DataFrame:
+    return changed.join(measured.select("customer_key", "monetary"), "customer_key")
 
 
 def _fresh(earlier: Published, before: Snapshot, events: DataFrame) -> DataFrame | None:
@@ -120,12 +130,11 @@ def _fresh(earlier: Published, before: Snapshot, events: DataFrame) -> DataFrame
 
 
 def _known_before(earlier: Published, before: Snapshot) -> DataFrame | None:
-    """Whom snapshots before the earlier one held, where anybody ever left; None where nobody can have returned."""
-    moves, segments = earlier.read("segment_migrations"), earlier.read("customer_segments")
-    if moves is None or segments is None:
+    """Whom snapshots before the earlier one held; None where nobody ever left, so that nobody can have returned."""
+    if not any(row["counts"].get(_DEPARTED) for row in earlier.runs):
         return None
-    if moves.filter((F.col("to_segment") == migrations.GONE) & (F.col("to_snapshot") <= before.as_of)).isEmpty():
-        return None
+    segments = earlier.read("customer_segments")
+    assert segments is not None
     return segments.filter(F.col("snapshot_date") < before.as_of).select(*_KEY)
 
 
@@ -143,12 +152,14 @@ def _tell(
         return
     since = before.as_of if before is not None else None
     if run.as_of in earlier.snapshots:
-        restated = _published(earlier, run.as_of)
-        since, differ = run.as_of, run.keep(migrations.differences(restated.segments, now.segments))
-        changed = _explained(run, earlier, restated, now, events, differ)
+        since, restated = run.as_of, _published(earlier, run.as_of)
+        differ = run.keep(migrations.differences(restated.segments, now.segments))
+        gone = F.col("to_segment") == migrations.GONE
+        left = migrations.with_comings_and_goings(differ.filter(gone), None)
+        changed = _explained(run, earlier, restated, now, events, differ.filter(~gone)).drop("monetary")
+        changed = changed.unionByName(left)
     elif changed is None:
-        nobody = now.segments.limit(0)
-        changed = migrations.differences(nobody, now.segments).withColumn("cause", F.lit(migrations.NEWCOMER))
+        changed = migrations.with_comings_and_goings(migrations.differences(now.segments.limit(0), now.segments), None)
     rows = changed.withColumns(
         {
             "run_id": F.lit(run.run_id),
@@ -160,13 +171,10 @@ def _tell(
     run.counts["segment_changes.rows"] = done.rows
 
 
-def _counted(rows: DataFrame) -> dict[str, int]:
-    return {row["segmentation"]: row["count"] for row in rows.groupBy("segmentation").count().collect()}
-
-
-def _populations(run: Run, unassigned: Mapping[str, tuple[int, Decimal]]) -> dict[str, int]:
-    found = {name: n for name, (n, _) in unassigned.items()}
-    for row in run.profiles:
-        found[row["segmentation"]] = found.get(row["segmentation"], 0) + row["customers"]
+def _populations(run: Run, present: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Customers of each segmentation, noted in the run's counts for the next snapshot to tell who is gone."""
+    found = dict.fromkeys((s.name for s in run.config.segmentations), 0)
+    for row in present:
+        found[row["segmentation"]] += row["customers"]
+    run.counts.update({_POPULATION.format(name): customers for name, customers in found.items()})
     return found
-

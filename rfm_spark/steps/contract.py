@@ -73,9 +73,9 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
     Rules: `event_ts`, where mapped, is when the attributes became known; without it they always were.
     """
     attributes = list(source.attributes)
-    parsed = mapped.withColumns({name: F.col(f"a_{name}") for name in attributes}).withColumns(
-        {"customer_key": _text(mapped, "c_source_customer_id"), **_times(mapped, source, config)}
-    )
+    named = {name: F.col(f"a_{name}") for name in attributes}
+    key = {"customer_key": _text(mapped, "c_source_customer_id"), **_times(mapped, source, config)}
+    parsed = (mapped.withColumns(named) if named else mapped).withColumns(key)
     reasons = {
         "no_customer": F.col("customer_key").isNull(),
         **_shape_reasons(parsed, source),

@@ -1,0 +1,155 @@
+"""How a segmentation evolves: the cause of each move on built cases, sums on real data, and the feed of changes."""
+
+from collections import Counter, defaultdict
+from datetime import date
+from pathlib import Path
+
+import pytest
+from e2e import bad_input as bad
+
+JULY, AUGUST, AUGUST_2, SEPTEMBER = date(2020, 7, 1), date(2020, 8, 1), date(2020, 8, 2), date(2020, 9, 1)
+
+
+def _segments(*rules: tuple[str, str | None]) -> list[dict]:
+    return [
+        {"name": name, **({"when": when} if when else {"otherwise": True}), "action": bad.ACTION}
+        for name, when in rules
+    ]
+
+
+def _config(folder: Path, frequent: str = "f = 2") -> Path:
+    """Orders, profiles that come and go, one segmentation by fixed cut-points and one by fitted ones."""
+    crm = {
+        "name": "crm", "kind": "profile", "format": "csv", "path": "crm.csv", "columns": {"source_customer_id": "id"},
+    }  # fmt: skip
+    fixed = {"criteria": {"r": {"cuts": [45]}, "f": {"cuts": [2]}}}
+    segmentations = [
+        {
+            "name": "value", "question": "Who?", "criteria": ["r", "f"], "scoring": fixed,
+            "segments": _segments(("frequent", frequent), ("recent", "r = 2"), ("lapsed", None)),
+        },
+        {
+            "name": "money", "question": "Who?", "criteria": ["m"], "scoring": {"bins": 2},
+            "segments": _segments(("rich", "m = 2"), ("poor", None)),
+        },
+    ]  # fmt: skip
+    return bad.project_file(
+        folder, [bad.source_of("orders", "orders/*.csv"), crm], segmentations=segmentations
+    )
+
+
+@pytest.fixture(scope="module")
+def evolved(_session, tmp_path_factory):
+    """Four snapshots: of July, August, of August 2 by another rule, of September; with a move of each cause."""
+    from rfm_spark import Project
+
+    folder = tmp_path_factory.mktemp("evolved")
+    june = ["late,2020-06-10,10", "late,2020-06-11,10", "ages,2020-06-05,20"]
+    june += ["buys,2020-06-20,10", "buys,2020-06-21,10"]
+    june += ["middle,2020-06-20,50", "rises,2020-06-25,20", "top,2020-06-25,60", "calm,2020-06-29,70"]
+    july = ["late,2020-06-12,60", "buys,2020-07-20,60", "rises,2020-07-25,80", "newcomer,2020-07-30,5"]
+    july += ["middle,2020-07-28,0.01", "ages,2020-08-02,1"]
+    bad.write(folder, {"orders/june.csv": bad.HEAD + "\n".join(june) + "\n", "crm.csv": "id\nleaves\n"})
+    Project.load(_config(folder)).run(_session, as_of=JULY)
+    bad.write(folder, {"orders/july.csv": bad.HEAD + "\n".join(july) + "\n", "crm.csv": "id\nother\n"})
+    Project.load(_config(folder)).run(_session, as_of=AUGUST)
+    Project.load(_config(folder, "f = 2 and r = 2")).run(_session, as_of=AUGUST_2)
+    bad.write(folder, {"crm.csv": "id\nother\nleaves\n"})
+    project = Project.load(_config(folder, "f = 2"))
+    project.run(_session, as_of=SEPTEMBER)
+    return project
+
+
+def _moves(project, spark, to: date, segmentation: str = "value") -> Counter:
+    rows = project.read(spark, "segment_migrations").collect()
+    mine = [row for row in rows if (row["to_snapshot"], row["segmentation"]) == (to, segmentation)]
+    moved = [row for row in mine if row["cause"] != "none"]
+    return Counter({(r["from_segment"], r["to_segment"], r["cause"]): r["customers"] for r in moved})
+
+
+def test_each_cause_on_a_built_case(spark, evolved):
+    """Fixed cut-points, so that nothing moves anybody but what the case is about."""
+    assert _moves(evolved, spark, AUGUST) == {
+        ("recent", "frequent", "late_data"): 1,  # `late`: an order of June came in July
+        ("recent", "lapsed", "time_passing"): 1,  # `ages` did nothing for 57 days
+        ("recent", "frequent", "behaviour"): 1,  # `buys` has bought
+        ("(new)", "recent", "new"): 1,
+        ("(new)", "lapsed", "new"): 1,
+        ("lapsed", "(gone)", "departed"): 1,
+    }
+    assert _moves(evolved, spark, AUGUST_2) == {("frequent", "lapsed", "rules"): 1}
+    assert _moves(evolved, spark, SEPTEMBER) == {
+        ("lapsed", "frequent", "rules"): 1,  # the old rule is back
+        ("recent", "lapsed", "time_passing"): 2,
+        ("lapsed", "recent", "behaviour"): 1,
+        ("(new)", "lapsed", "returned"): 1,
+    }
+
+
+def test_cut_points_move_who_did_nothing(spark, evolved):
+    """The median spent rises; the one cent of `middle` in July changes nothing by itself."""
+    assert _moves(evolved, spark, AUGUST, "money") == {
+        ("rich", "poor", "cut_points"): 2,
+        ("poor", "rich", "behaviour"): 2,
+        ("poor", "rich", "late_data"): 1,
+        ("(new)", "poor", "new"): 2,
+        ("poor", "(gone)", "departed"): 1,
+    }
+
+
+def test_moves_add_up_to_the_population(spark, evolved):
+    """Customers and money, of every pair and segmentation; the first snapshot has nothing to compare with."""
+    population, money, came, moved = Counter(), Counter(), Counter(), Counter()
+    amounts = {(r["snapshot_date"], r["customer_key"]): r["monetary"] for r in
+               evolved.read(spark, "customer_metrics").collect()}  # fmt: skip
+    for row in evolved.read(spark, "customer_segments").collect():
+        population[row["snapshot_date"], row["segmentation"]] += 1
+        money[row["snapshot_date"], row["segmentation"]] += amounts[row["snapshot_date"], row["customer_key"]]
+    for row in evolved.read(spark, "segment_migrations").collect():
+        if row["to_segment"] != "(gone)":
+            came[row["to_snapshot"], row["segmentation"]] += row["customers"]
+            moved[row["to_snapshot"], row["segmentation"]] += row["monetary"]
+    later = {key for key in population if key[0] != JULY}
+    assert dict(came) == {key: population[key] for key in later}
+    assert dict(moved) == {key: money[key] for key in later}
+
+
+def test_the_feed_replays_to_what_is_current(spark, evolved):
+    """Run after run in the order they ended, each customer once a run, each change from where the one before left."""
+    complete = evolved.read(spark, "runs").filter("status = 'complete'").orderBy("ended_at").collect()
+    runs = [row["run_id"] for row in complete]
+    changes = defaultdict(list)
+    for row in evolved.read(spark, "segment_changes").collect():
+        changes[row["run_id"]].append(row)
+    state: dict[tuple, str] = {}
+    for run in runs:
+        assert len({(r["segmentation"], r["customer_key"]) for r in changes[run]}) == len(changes[run])
+        for row in changes[run]:
+            key = row["segmentation"], row["customer_key"]
+            assert state.pop(key, "(new)") == row["from_segment"]
+            if row["to_segment"] != "(gone)":
+                state[key] = row["to_segment"]
+    current = evolved.read(spark, "current_segments").collect()
+    assert state == {(r["segmentation"], r["customer_key"]): r["segment"] for r in current}
+
+
+def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
+    """An event of June that comes late changes no published snapshot; the next one at that date does, and says how."""
+    import shutil
+
+    from rfm_spark import Project
+
+    folder = tmp_path / "restated"
+    shutil.copytree(Path(evolved.config.lake.path).parent, folder)
+    project = Project.load(_config(folder, "f = 2"))
+    bad.write(folder, {"orders/late.csv": bad.HEAD + "top,2020-06-26,1\ntop,2020-06-27,1\n"})
+    before = sorted(map(tuple, project.read(spark, "customer_segments").collect()), key=str)
+    project.ingest(spark, as_of=SEPTEMBER)
+    assert sorted(map(tuple, project.read(spark, "customer_segments").collect()), key=str) == before
+    done = project.segment(spark, as_of=SEPTEMBER)
+    changes = project.read(spark, "segment_changes").filter(f"run_id = '{done.run_id}'").collect()
+    told = {(r["customer_key"], r["segmentation"], r["from_segment"], r["to_segment"], r["cause"]) for r in changes}
+    assert ("top", "value", "lapsed", "frequent", "late_data") in told
+    assert {r["from_snapshot"] for r in changes} == {r["snapshot_date"] for r in changes} == {SEPTEMBER}
+    older = project.segment(spark, as_of=AUGUST)
+    assert project.read(spark, "segment_changes").filter(f"run_id = '{older.run_id}'").isEmpty()
