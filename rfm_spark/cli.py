@@ -126,12 +126,29 @@ def show(
     set_: Set = None,
     lake: LakePath = None,
     engine: Engine = "spark",
+    moves: Annotated[bool, typer.Option("--moves", help="who moved since the snapshot before, and why")] = False,
+    json: Annotated[bool, typer.Option("--json", help="with --moves: nodes and links for a Sankey picture")] = False,
+    diff: Annotated[
+        str | None, typer.Option("--diff", help="what this run changed of a published snapshot, or was changed since")
+    ] = None,
 ) -> None:
     """Print what is published, for people."""
+    from rfm_spark.report import moves as moving
     from rfm_spark.report import show as shown
 
+    if json and not moves:
+        raise ConfigError("--json goes with --moves")
     project, day, name = _project(config, set_, lake, engine), _date(as_of), shown.known_table(table)
-    shown.show(out, partial(project.read, _session(project, engine)), name, day)
+    spark = _session(project, engine)
+    read = partial(project.read, spark)
+    if diff is not None:
+        moving.show_restatement(out, project.config, project.restatement(spark, diff))
+    elif json:
+        out.print(moving.sankey(read, day), soft_wrap=True, markup=False, highlight=False)
+    elif moves:
+        moving.show_moves(out, read, day)
+    else:
+        shown.show(out, read, name, day)
 
 
 @app.command()
@@ -257,6 +274,8 @@ def _report_segments(project: "Project", done: "Run") -> None:
     from rfm_spark.report.show import print_segments
 
     print_segments(out, project.config, done.profiles)
+    for warning in done.warnings:
+        out.print(f"warning: {warning}", soft_wrap=True)
 
 
 def _report_moves(done: "Run") -> None:

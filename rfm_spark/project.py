@@ -15,6 +15,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines.ingest import ingest, replay, stored
 from rfm_spark.pipelines.published import CURRENT, published
+from rfm_spark.pipelines.restated import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
 
@@ -96,6 +97,13 @@ class Project:
         if frame is None:
             raise InputError(f"no complete run has written {table} in {lake.place} yet; run `rfm-spark run` first")
         return frame
+
+    def restatement(self, spark: SparkSession, run_id: str) -> Restatement:
+        """What a run changed of a snapshot that was published before, or what has changed of its own since.
+
+        Raises: InputError where there is no such run, or nothing to compare it with.
+        """
+        return restatement(Lake(spark, self.config.lake), run_id)
 
     @contextmanager
     def _run(self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False) -> Iterator[Run]:

@@ -322,6 +322,31 @@ class Segmentation(Model):
     segments: list[Segment] = Field(min_length=1)
 
 
+class Limits(Model):
+    """How far something may move: beyond `warn` the run says so, beyond `stop` it ends with exit 3, unpublished."""
+
+    warn: float | None = Field(default=None, gt=0)
+    stop: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Limits":
+        if self.warn is not None and self.stop is not None and self.warn > self.stop:
+            raise ValueError(f"warn {self.warn:g} is beyond stop {self.stop:g}; give the smaller one first")
+        return self
+
+
+class Drift(Model):
+    """How far a snapshot may be from the one before it. An index below 0.1 is usual, above 0.25 a large shift."""
+
+    shares: Limits = Field(
+        default=Limits(warn=0.25), description="population stability index of the customers' shares of the segments"
+    )
+    metrics: Limits = Field(
+        default=Limits(), description="the same of each criterion's scores, both by the earlier cut-points"
+    )
+    cut_points: Limits = Field(default=Limits(), description="the furthest move of a cut-point, as a share of it")
+
+
 class Lake(Model):
     """Where the tables are: a path, or a catalog and schema."""
 
@@ -353,6 +378,7 @@ class ProjectConfig(Model):
         description="replaces the standard set r, f, m; r, f, m and d may be given empty for their defaults",
     )
     segmentations: list[Segmentation] = Field(min_length=1)
+    drift: Drift = Drift()
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")

@@ -22,15 +22,21 @@ _KEY = ["segmentation", "customer_key"]
 _POPULATION, _DEPARTED = "customer_segments.{}.customers", "segment_migrations.departed"
 
 
-def evolve(run: Run, earlier: Published, now: Snapshot, events: DataFrame, unassigned: Mapping[str, tuple]) -> None:
+def evolve(
+    run: Run,
+    earlier: Published,
+    before: Snapshot | None,
+    now: Snapshot,
+    events: DataFrame,
+    unassigned: Mapping[str, tuple],
+) -> None:
     """Write what changed since the newest earlier snapshot, and since the one that was current.
 
-    Reads: `now`, this run's snapshot as it was written; `events`, all that the run sees; `unassigned`, (customers,
-        money) in no segment of each segmentation that has such.
+    Reads: `before`, of `previous`; `now`, this run's snapshot as it was written; `events`, all that the run sees;
+        `unassigned`, (customers, money) in no segment of each segmentation that has such.
     Movers are measured and placed again; of the others only counts are taken. Nothing is shuffled whole but where
     somebody is gone.
     """
-    before = previous(run, earlier)
     present = [dict(row) for row in run.profiles]
     present += [
         {"segmentation": name, "segment": migrations.UNASSIGNED, "customers": customers, "monetary": money}

@@ -13,8 +13,9 @@ from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
 from rfm_spark.errors import GateError, InputError
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
+from rfm_spark.pipelines import drift
 from rfm_spark.pipelines.causes import Snapshot
-from rfm_spark.pipelines.evolution import evolve
+from rfm_spark.pipelines.evolution import evolve, previous
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
@@ -67,7 +68,10 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     with run.stage("migrations") as stage:
         now = segmented.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         made = Snapshot(run.as_of, config, tuple(used_attributes(config)), cuts, customers, now)
-        evolve(run, earlier, made, data.events, done.unassigned)
+        before = previous(run, earlier)
+        if before is not None:
+            drift.gate(run, earlier, before, made)
+        evolve(run, earlier, before, made, data.events, done.unassigned)
         stage.rows = sum(row["customers"] for row in run.migrations if row["cause"] != "none")
 
 

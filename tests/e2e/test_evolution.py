@@ -1,11 +1,15 @@
 """How a segmentation evolves: the cause of each move on built cases, sums on real data, and the feed of changes."""
 
+import json
 from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
 
 import pytest
 from e2e import bad_input as bad
+from e2e.commands import rfm_spark
+
+from rfm_spark.report.moves import IN_WORDS
 
 JULY, AUGUST, AUGUST_2, SEPTEMBER = date(2020, 7, 1), date(2020, 8, 1), date(2020, 8, 2), date(2020, 9, 1)
 
@@ -133,6 +137,23 @@ def test_the_feed_replays_to_what_is_current(spark, evolved):
     assert state == {(r["segmentation"], r["customer_key"]): r["segment"] for r in current}
 
 
+def test_moves_are_shown_with_their_causes_in_words(spark, evolved):
+    """Rates and the reason of each segment's status too; and as nodes and links."""
+    config = Path(evolved.config.lake.path).parent / "project.yaml"
+    said = rfm_spark(spark, "show", config, "--as-of", AUGUST, "--moves")
+    assert said.code == 0
+    assert "  late_data 1: events of before came late or were corrected" in said.lines
+    assert ("recent", "frequent", "late_data", "1", "80.00") in said.rows
+    assert ("frequent", "0", "2", "", "", "100.0%", "growing", f"+2, of which +1: {IN_WORDS['late_data']}") in said.rows
+    (lapsed,) = (row for row in said.rows if row[0] == "lapsed" and row[1:3] == ("1", "2"))
+    assert lapsed[3:7] == ("0.0%", "100.0%", "100.0%", "growing")
+    picture = json.loads(rfm_spark(spark, "show", config, "--as-of", AUGUST, "--moves", "--json").out)
+    population = evolved.read(spark, "customer_segments").filter(f"snapshot_date = DATE'{AUGUST}'").count()
+    ends = picture["nodes"]
+    assert sum(link["value"] for link in picture["links"] if ends[link["target"]]["segment"] != "(gone)") == population
+    assert rfm_spark(spark, "show", config, "--as-of", JULY, "--moves").code == 2
+
+
 def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     """An event of June that comes late changes no published snapshot; the next one at that date does, and says how."""
     import shutil
@@ -151,5 +172,11 @@ def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     told = {(r["customer_key"], r["segmentation"], r["from_segment"], r["to_segment"], r["cause"]) for r in changes}
     assert ("top", "value", "lapsed", "frequent", "late_data") in told
     assert {r["from_snapshot"] for r in changes} == {r["snapshot_date"] for r in changes} == {SEPTEMBER}
+    config = folder / "project.yaml"
+    said = rfm_spark(spark, "show", config, "--as-of", SEPTEMBER, "--diff", done.run_id[:12])
+    assert said.code == 0
+    assert "value: 10 customers before, 10 after; EUR" in said.out
+    assert ("lapsed", "frequent", "1", "60.00", "62.00") in said.rows
+    assert rfm_spark(spark, "show", config, "--as-of", SEPTEMBER, "--diff", "nobody").code == 2
     older = project.segment(spark, as_of=AUGUST)
     assert project.read(spark, "segment_changes").filter(f"run_id = '{older.run_id}'").isEmpty()

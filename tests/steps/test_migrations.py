@@ -29,7 +29,8 @@ def test_who_moved_came_and_is_in_none(spark, migrations):
     before = [("s", "stays", "a", None), ("s", "moves", "a", None), ("s", "was none", None, None)]
     before += [("s", "is none", None, None), ("s", "leaves rules", "a", None), ("s", "gone", "a", None)]
     now = [("s", "stays", "a", "a"), ("s", "moves", "b", "a"), ("s", "was none", "a", None)]
-    now += [("s", "is none", None, None), ("s", "leaves rules", None, "a"), ("s", "new", "b", None), ("s", "new in none", None, None)]
+    now += [("s", "is none", None, None), ("s", "leaves rules", None, "a"), ("s", "new", "b", None)]
+    now += [("s", "new in none", None, None)]
     frames = local_frame(spark, before, PLACED), local_frame(spark, now, PLACED)
     came = {
         ("moves", "a", "b"), ("was none", "(none)", "a"), ("leaves rules", "a", "(none)"), ("new", "(new)", "b"),
