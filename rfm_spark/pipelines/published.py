@@ -19,7 +19,7 @@ from rfm_spark.sql import union
 
 COMPLETE = "complete"
 CURRENT = "current_segments"
-_SNAPSHOT_JOBS = ("run", "segment")
+SNAPSHOT_JOBS = ("run", "segment")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def published(lake: Lake) -> Published:
     """What the complete runs have published until now. One job over `runs`, a row a run."""
     rows = complete_runs(lake).select("run_id", "job", "as_of", "table_versions").collect()
     snapshots: dict[date, dict[str, int]] = {}
-    for row in sorted((row for row in rows if row["job"] in _SNAPSHOT_JOBS), key=lambda row: row["as_of"]):
+    for row in sorted((row for row in rows if row["job"] in SNAPSHOT_JOBS), key=lambda row: row["as_of"]):
         snapshots[row["as_of"]] = greatest(snapshots.get(row["as_of"], {}), row["table_versions"])
     versions: dict[str, int] = reduce(greatest, (row["table_versions"] for row in rows), {})
     return Published(lake, frozenset(row["run_id"] for row in rows), versions, snapshots)
