@@ -149,6 +149,7 @@ CUSTOMER_METRICS = TableSpec(
         Column("first_order_date", "date", "first counted order ever", "project's time zone"),
         Column("last_order_date", "date", "last counted order ever", "project's time zone"),
         Column("last_contact_date", "date", "last contact or engagement ever", "project's time zone"),
+        _required("has_events", "boolean", "any event before the snapshot; false: a profile alone is known"),
     ),
     ("snapshot_date", "customer_key"),
     ("snapshot_date",),

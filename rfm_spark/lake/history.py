@@ -30,6 +30,11 @@ class Commit:
         """Whether it may have changed what readers see."""
         return self.operation not in _MAINTENANCE
 
+    @property
+    def appends(self) -> bool:
+        """Whether it added rows and left all others as they were."""
+        return self.operation == "WRITE" and not self.overwrites
+
     def overwrote(self, slice_: Mapping[str, str]) -> bool:
         """Whether it replaced rows of a slice."""
         return self.overwrites and all(slice_[name] == self.slice_[name] for name in slice_.keys() & self.slice_.keys())

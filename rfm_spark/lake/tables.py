@@ -94,6 +94,17 @@ class Lake:
                 found.setdefault(date.fromisoformat(day), one.version)
         return found
 
+    def appended_by(self, table: str, after: int, version: int) -> frozenset[str] | None:
+        """The runs that appended rows between two versions.
+
+        None where rows were also changed or removed, where nobody's name is on a commit, or the log no longer tells.
+        """
+        commits = [one for one in since(after, self._newest_first(table)) if one.version <= version]
+        changes = [one for one in commits if one.changes_rows]
+        if len(commits) != version - after or not all(one.appends and one.run_id for one in changes):
+            return None
+        return frozenset(str(one.run_id) for one in changes)
+
     def use(self, table: str, version: int | None = None) -> DataFrame:
         """The table at a version, or as it is now, for a run to work on: what its readers are to see as well.
 

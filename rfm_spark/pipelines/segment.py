@@ -17,11 +17,12 @@ from rfm_spark.pipelines import drift
 from rfm_spark.pipelines.causes import Snapshot
 from rfm_spark.pipelines.evolution import evolve, previous
 from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.measured import customer_metrics
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
 from rfm_spark.sql import union
-from rfm_spark.steps import activity, cut_points, metrics, periods, profiles, scores, segments
+from rfm_spark.steps import cut_points, metrics, profiles, scores, segments
 
 
 def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> None:
@@ -38,6 +39,8 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         written = _measure(run, data)
         customers = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
+        recomputed = run.counts.setdefault("customer_metrics.recomputed", written.rows)
+        run.counts["customer_metrics.moved"] = written.rows - recomputed
     with run.stage("cut points") as stage:
         fitted = frozen + cut_points.fit(customers, planned, written.rows)
         rows = cut_points.rows(fitted, run.as_of)
@@ -102,12 +105,9 @@ def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
 
 def _measure(run: Run, data: Ingested) -> Written:
     config = run.config
-    first = data.events.agg(F.min("event_date")).collect()[0][0] if config.reference_period.all else None
-    boundaries = periods.boundaries(config.reference_period, run.as_of, first)
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
-    done = activity.activity(data.events, config.refunds.policy, run.as_of)
-    frame = metrics.with_criteria(metrics.metrics(done, known, boundaries), config.criteria)
+    frame = metrics.with_criteria(customer_metrics(run, data.events, known), config.criteria)
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
         *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
         *(Column(name, frame.schema[name].dataType.simpleString(), "attribute of the customer") for name in attributes),

@@ -27,20 +27,38 @@ def metrics(activity: DataFrame, profiles: DataFrame | None, boundaries: list[da
     Rules: without a counted order in the reference period, frequency and monetary values are 0, whatever was
         refunded in it. average_order_value = monetary / frequency; mean_gap_days = days from the first to the last
         counted order of the period / (frequency - 1); momentum = (b - a) / (|a| + |b|) for the monetary values a, b
-        of the last two sub-periods. Null where its denominator is 0.
+        of the last two sub-periods. Null where its denominator is 0. has_events tells who has an event from whom a
+        profile alone is known.
     Raises: when it is executed, TOO_MUCH_MONEY where a sum does not fit its column: never a null or a wrong sum.
     No shuffle but the join of profiles, which moves the profiles alone.
     """
-    as_of = boundaries[-1]
-    per_customer = activity.groupBy("customer_key").agg(*_aggregates(boundaries))
+    return from_sums(sums(activity, boundaries), profiles, boundaries)
+
+
+def sums(activity: DataFrame, boundaries: list[date]) -> DataFrame:
+    """One row a customer with any event before as_of: what their activity sums to, and its first and last dates.
+
+    Reads: as `metrics`. Returns: customer_key, first_order_date, last_order_date, last_contact_date; of the reference
+        period _first_in_period (the first order's date), _contacts, _engagements, _duration_seconds; and _orders_i,
+        _monetary_i of sub-period i.
+    Rules: null where there is nothing to sum. No shuffle.
+    """
+    return activity.groupBy("customer_key").agg(*_aggregates(boundaries))
+
+
+def from_sums(summed: DataFrame, profiles: DataFrame | None, boundaries: list[date]) -> DataFrame:
+    """The metrics of customers whose sums are known.
+
+    Reads: frames of `sums`, or of `moved_sums.moved`; else as `metrics`, and with the same rules, columns and faults.
+    No shuffle but the join of profiles, of either side that is not partitioned by customer_key.
+    """
+    per_customer = summed.withColumn("has_events", F.lit(True))
+    attributes: list[str] = []
     if profiles is not None:
-        known = profiles.filter(F.col("profile_date").isNull() | (F.col("profile_date") < F.lit(as_of)))
-        per_customer = per_customer.join(known.drop("profile_date"), "customer_key", "full_outer")
-    attributes = (
-        [name for name in profiles.columns if name not in ("customer_key", "profile_date")]
-        if profiles is not None
-        else []
-    )
+        attributes = [name for name in profiles.columns if name not in ("customer_key", "profile_date")]
+        known = profiles.filter(F.col("profile_date").isNull() | (F.col("profile_date") < F.lit(boundaries[-1])))
+        joined = per_customer.join(known.drop("profile_date"), "customer_key", "full_outer")
+        per_customer = joined.withColumn("has_events", F.coalesce("has_events", F.lit(False)))
     names = customer_metrics(len(boundaries) - 1).column_names()
     return _calculated(per_customer, boundaries).select(*names, *attributes)
 

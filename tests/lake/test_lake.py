@@ -149,6 +149,26 @@ def test_an_append_and_a_merge_happen_once_against_a_version(lake_of, log):
     assert (lake.use("log").count(), lake.versions()) == (2, {"log": merged.version})
 
 
+def test_who_appended_since(lake_of, log):
+    """Told where nothing but appends happened, each under a name, and every commit is still in the log."""
+    made = lake_of("a").append(LOG, log(("a", 1))).version
+    lake_of("b").append(LOG, log(("b", 2)))
+    last = lake_of("c").append(LOG, log(("c", 3))).version
+    lake = lake_of("d")
+    assert lake.appended_by("log", made, last) == {"b", "c"}
+    assert lake.appended_by("log", made, made + 1) == {"b"}
+    assert lake.appended_by("log", last, last) == frozenset()
+    with mock.patch.object(lake, "_history", lambda table, limit: lake_of("d")._history(table, limit)[:2]):
+        assert lake.appended_by("log", made, last) == {"b", "c"}
+        assert lake.appended_by("log", made - 1, last) is None
+    log(("d", 4)).write.format("delta").mode("append").save(lake.place.path("log"))  # by another program
+    assert lake.appended_by("log", last, last + 1) is None
+    merged = lake_of("e").merge(LOG, log(("a", 5)), "WHEN MATCHED THEN UPDATE SET *").version
+    assert lake.appended_by("log", last + 1, merged) is None
+    replaced = lake_of("f").replace(LOG, log(("f", 6))).version
+    assert lake.appended_by("log", merged, replaced) is None
+
+
 def test_of_simultaneous_appends_one_stays(lake_of, log):
     """Both were decided against one version, and found the table unchanged before they wrote."""
     base = lake_of("before").append(KNOWN, log(("a", 1)).selectExpr("*", "'before' AS run_id")).version
