@@ -109,11 +109,23 @@ def segment(
     cut_points_from: Annotated[
         str | None, typer.Option("--cut-points-from", help="score with the cut-points of this snapshot")
     ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="back-fill: snapshots from --as-of to this date")] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", help="with --until: day, week, month (if not given), quarter or year")
+    ] = None,
 ) -> None:
     """Measure, score and segment the customers of the events already in the lake."""
+    if every and not until:
+        raise ConfigError("--every goes with --until")
     project, day = _project(config, set_, lake, engine), _date(as_of)
     frozen = _date(cut_points_from) if cut_points_from else None
-    _report_segments(project, project.segment(_session(project, engine), day, frozen))
+    if until is None:
+        _report_segments(project, project.segment(_session(project, engine), day, frozen))
+        return
+    last = _date(until)
+    done = project.backfill(_session(project, engine), day, last, every or "month", frozen)
+    _report_segments(project, done[-1])
+    out.print(f"Published {len(done)} snapshots: {', '.join(str(run.as_of) for run in done)}", soft_wrap=True)
 
 
 @app.command()

@@ -11,13 +11,15 @@ from pyspark.sql import DataFrame, SparkSession
 from rfm_spark import config as configs
 from rfm_spark import engines, session
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.errors import InputError
+from rfm_spark.errors import ConfigError, InputError
 from rfm_spark.lake import Lake
+from rfm_spark.pipelines.backfill import backfill
 from rfm_spark.pipelines.ingest import ingest, replay, stored
 from rfm_spark.pipelines.published import CURRENT, published
 from rfm_spark.pipelines.restated import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
+from rfm_spark.steps import periods
 
 StageReporter = Callable[[str], AbstractContextManager[Stage]]
 
@@ -71,6 +73,22 @@ class Project:
         with self._run(spark, "segment", as_of) as run:
             segment(run, stored(run), cut_points_from)
         return run
+
+    def backfill(
+        self, spark: SparkSession, as_of: date, until: date, every: str = "month", cut_points_from: date | None = None
+    ) -> list[Run]:
+        """Events to segments for `as_of` and every later date up to `until`, from one look at the events.
+
+        `every` is day, week, month, quarter or year. Returns: the runs, one a snapshot; where one fails, those before
+        it are published.
+        """
+        if every not in periods.EVERY or until < as_of:
+            raise ConfigError(
+                f"back-fill: found {as_of} until {until}, every {every}; expected a later date and one of "
+                f"{', '.join(periods.EVERY)}"
+            )
+        days = periods.dates(as_of, until, every)
+        return backfill(lambda day: self._run(spark, "segment", day), days, cut_points_from)
 
     def run(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
         """Ingest and segment as one run; a dry run does all of it and publishes nothing.

@@ -1,8 +1,14 @@
 """Where the tables of a project are, at a path or in a catalog, and what is there."""
 
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from rfm_spark import engines
 from rfm_spark.config.models import Lake as LakeConfig
 from rfm_spark.lake.faults import translated
 
@@ -42,6 +48,8 @@ class Place:
             return self.spark.sql(f"SELECT * FROM {self.identifier(table)} VERSION AS OF {version}")
         if not self.config.path:
             return self.spark.table(self.identifier(table))
+        if version is not None and not engines.of(self.spark).delta_sql:
+            _forget_newer_checkpoint(self.path(table), version)
         reader = self.spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
 
@@ -57,6 +65,18 @@ class Place:
                     raise
             self._known.add(table)
         return True
+
+
+def _forget_newer_checkpoint(path: str, version: int) -> None:
+    """Remove the log's hint of its newest checkpoint, where that is of a later version than the one to be read.
+
+    Sail 0.7 would start from it and then miss the commits before. Readers that find no hint look through the log, and
+    the next checkpoint writes it again. A lake elsewhere than on this machine keeps it, and the read says what failed.
+    """
+    hint = Path(re.sub("^file:(//)?", "", path)) / "_delta_log" / "_last_checkpoint"
+    with suppress(OSError, ValueError, KeyError):
+        if json.loads(hint.read_text(encoding="utf-8"))["version"] > version:
+            hint.unlink()
 
 
 def types(frame: DataFrame) -> dict[str, str]:

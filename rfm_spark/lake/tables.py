@@ -342,4 +342,5 @@ def _with_statistics(spec: TableSpec) -> str:
 
 
 def _has_statistics(type_: str) -> bool:
-    return not type_.startswith(("array", "map", "struct"))
+    """Not fractions: an engine that reads a constant off the statistics' text (Sail 0.7) gets its last digit wrong."""
+    return not type_.startswith(("array", "map", "struct", "double", "float"))

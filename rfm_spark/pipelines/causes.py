@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 from rfm_spark.config import expressions
 from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import Cuts
+from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.sql import union
-from rfm_spark.steps import activity, metrics, migrations, periods, scores, segments
+from rfm_spark.steps import metrics, migrations, periods, scores, segments
 from rfm_spark.steps.migrations import BEHAVIOUR, CUTS, LATE, RULES, TIME, in_turn
 
 Keep = Callable[[DataFrame], DataFrame]
@@ -39,11 +40,11 @@ class Snapshot:
 
 
 def placed_again(
-    before: Snapshot, now: Snapshot, events: DataFrame, fresh: DataFrame | None, moving: DataFrame, keep: Keep
+    before: Snapshot, now: Snapshot, data: Ingested, fresh: DataFrame | None, moving: DataFrame, keep: Keep
 ) -> DataFrame:
     """The movers with one column a variant, the segment they would be in; see `migrations.with_causes`.
 
-    Reads: `events`, all that is known now; `fresh` (customer_key), who has an event that the earlier snapshot had not
+    Reads: `data`, all that is known now; `fresh` (customer_key), who has an event that the earlier snapshot had not
         seen, None where that is not told; `moving`, changes within the population; `keep`, as that of a run.
     Rules: late_data is the earlier date with today's events; time_passing today's date with events before the earlier
         one; cut_points and rules (criteria and the reference period among them) are today's, on the earlier metrics.
@@ -52,7 +53,7 @@ def placed_again(
     """
     alike = _measures(before.config) == _measures(now.config)
     names = [name for name in _used(before.config, now.config) if name in now.metrics.columns]
-    measured = _measured(before, now, events, fresh if alike else None, moving, keep, names, alike=alike)
+    measured = _measured(before, now, data, fresh if alike else None, moving, keep, names, alike=alike)
     rows = keep(moving.join(measured, "customer_key"))
     both = [s.name for s in now.config.segmentations if before.segmentation(s.name) is not None]
     placed = union(frame for name in both for frame in _placed(rows, name, before, now, names, alike=alike))
@@ -107,7 +108,7 @@ def _variants(
 def _measured(
     before: Snapshot,
     now: Snapshot,
-    events: DataFrame,
+    data: Ingested,
     fresh: DataFrame | None,
     moving: DataFrame,
     keep: Keep,
@@ -123,10 +124,10 @@ def _measured(
     known = then.join(anew, "customer_key", "left_semi").select(
         "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
     )
-    theirs = events.join(anew, "customer_key", "left_semi")
-    again = _measures_at(before.config, theirs, known, before.as_of, {_KNOWN: before.as_of, _AGED: now.as_of})
+    again = _measures_at(before.config, data, anew, known, before.as_of, {_KNOWN: before.as_of, _AGED: now.as_of})
     if not alike:
-        again |= _measures_at(now.config, theirs, known, before.as_of, {_RULED: before.as_of, _RULED_AGED: now.as_of})
+        days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
+        again |= _measures_at(now.config, data, anew, known, before.as_of, days)
     frames = {_BEFORE: then, _NOW: today, **again}
     tagged = union(
         frame.select("customer_key", F.lit(source).alias("_source"), *(n for n in names if n in frame.columns))
@@ -161,14 +162,19 @@ def _filled(source: str, name: str, *, of_then: bool) -> Column:
 
 
 def _measures_at(
-    config: ProjectConfig, events: DataFrame, known: DataFrame, seen_until: date, days: Mapping[str, date]
+    config: ProjectConfig,
+    data: Ingested,
+    customers: DataFrame,
+    known: DataFrame,
+    seen_until: date,
+    days: Mapping[str, date],
 ) -> dict[str, DataFrame]:
-    """The metrics of events before one date, as of several."""
-    first = events.agg(F.min("event_date")).collect()[0][0] if config.reference_period.all else None
-    done = activity.activity(events, config.refunds.policy, seen_until)
+    """The metrics of some customers' events before one date, as of several."""
+    period = config.reference_period
+    first = data.events.agg(F.min("event_date")).collect()[0][0] if period.all else None
+    done = data.activity(config.refunds.policy, seen_until, customers)
     return {
-        source: metrics.metrics(done, known, periods.boundaries(config.reference_period, day, first))
-        for source, day in days.items()
+        source: metrics.metrics(done, known, periods.boundaries(period, day, first)) for source, day in days.items()
     }
 
 

@@ -14,6 +14,8 @@ from rfm_spark import schemas
 from rfm_spark.config.attributes import used_attributes
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, placed_again
+from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.measured import EVENTS_SEEN
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import cut_points, migrations
@@ -27,12 +29,12 @@ def evolve(
     earlier: Published,
     before: Snapshot | None,
     now: Snapshot,
-    events: DataFrame,
+    data: Ingested,
     unassigned: Mapping[str, tuple],
 ) -> None:
     """Write what changed since the newest earlier snapshot, and since the one that was current.
 
-    Reads: `before`, of `previous`; `now`, this run's snapshot as it was written; `events`, all that the run sees;
+    Reads: `before`, of `previous`; `now`, this run's snapshot as it was written; `data`, all that the run sees;
         `unassigned`, (customers, money) in no segment of each segmentation that has such.
     Movers are measured and placed again; of the others only counts are taken. Nothing is shuffled whole but where
     somebody is gone.
@@ -46,7 +48,7 @@ def evolve(
     rows: list[tuple] = []
     changed = None
     if before is not None:
-        changed, found = _since(run, earlier, before, now, events, populations)
+        changed, found = _since(run, earlier, before, now, data, populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
         run.counts[_DEPARTED] = sum(row["customers"] for row in found if row["cause"] == migrations.DEPARTED)
     run.lake.replace(
@@ -55,7 +57,7 @@ def evolve(
         {"to_snapshot": run.as_of},
     )
     run.migrations = [dict(zip(schemas.SEGMENT_MIGRATIONS.column_names(), row, strict=True)) for row in rows]
-    _tell(run, earlier, before, now, events, changed)
+    _tell(run, earlier, before, now, data, changed)
 
 
 def previous(run: Run, earlier: Published) -> Snapshot | None:
@@ -86,14 +88,14 @@ def _since(
     earlier: Published,
     before: Snapshot,
     now: Snapshot,
-    events: DataFrame,
+    data: Ingested,
     populations: Mapping[str, int],
 ) -> tuple[DataFrame, list[dict[str, Any]]]:
     """Every change since an earlier snapshot with cause and monetary, kept for the run; and their totals."""
     known = [s.name for s in now.config.segmentations]
     then = before.segments.filter(F.col("segmentation").isin(known))
     came = run.keep(migrations.changes(now.segments, then))
-    changed = _explained(run, earlier, before, now, events, came)
+    changed = _explained(run, earlier, before, now, data, came)
     found = [row.asDict() for row in migrations.totals(changed).collect()]
     left = []
     for name in known:
@@ -112,11 +114,11 @@ def _since(
 
 
 def _explained(
-    run: Run, earlier: Published, before: Snapshot, now: Snapshot, events: DataFrame, came: DataFrame
+    run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested, came: DataFrame
 ) -> DataFrame:
     """Changes of customers who are there now, with cause and monetary, kept for the run."""
-    fresh = _fresh(earlier, before, events)
-    movers = placed_again(before, now, events, fresh, came.filter(migrations.moved()), run.keep)
+    fresh = _fresh(run, earlier, before, data.events)
+    movers = placed_again(before, now, data, fresh, came.filter(migrations.moved()), run.keep)
     newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
     return run.keep(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
 
@@ -125,14 +127,18 @@ def _with_money(changed: DataFrame, measured: DataFrame) -> DataFrame:
     return changed.join(measured.select("customer_key", "monetary"), "customer_key")
 
 
-def _fresh(earlier: Published, before: Snapshot, events: DataFrame) -> DataFrame | None:
-    """Customers with an event that the earlier snapshot had not seen; None where events were taken out since."""
-    version = earlier.made(before.as_of)["table_versions"].get("events", -1)
-    seen = [row["run_id"] for row in earlier.runs if row["table_versions"].get("events", -1) <= version]
-    if any(row["counts"].get("events.removed") for row in earlier.runs if row["run_id"] not in seen):
+def _fresh(run: Run, earlier: Published, before: Snapshot, events: DataFrame) -> DataFrame | None:
+    """Customers with an event that the earlier snapshot had not seen; None where events were not just added since."""
+    then, today = earlier.made(before.as_of)["counts"].get(EVENTS_SEEN), run.counts.get(EVENTS_SEEN)
+    if then is None or today is None:
         return None
-    new = (F.col("event_date") >= F.lit(before.as_of)) | ~F.col("ingested_run_id").isin(seen)
-    return events.filter(new).select("customer_key").distinct()
+    unseen = run.lake.appended_by("events", then, today)
+    if unseen is None:
+        return None
+    new = F.col("event_date") >= F.lit(before.as_of)
+    if unseen:
+        new |= F.col("ingested_run_id").isin(sorted(unseen))
+    return events.filter(new & (F.col("event_date") < F.lit(run.as_of))).select("customer_key").distinct()
 
 
 def _known_before(earlier: Published, before: Snapshot) -> DataFrame | None:
@@ -149,7 +155,7 @@ def _tell(
     earlier: Published,
     before: Snapshot | None,
     now: Snapshot,
-    events: DataFrame,
+    data: Ingested,
     changed: DataFrame | None,
 ) -> None:
     """Append to the feed what this run changes of what is current; a snapshot of the past changes nothing of it."""
@@ -162,7 +168,7 @@ def _tell(
         differ = run.keep(migrations.differences(restated.segments, now.segments))
         gone = F.col("to_segment") == migrations.GONE
         left = migrations.with_comings_and_goings(differ.filter(gone), None)
-        changed = _explained(run, earlier, restated, now, events, differ.filter(~gone)).drop("monetary")
+        changed = _explained(run, earlier, restated, now, data, differ.filter(~gone)).drop("monetary")
         changed = changed.unionByName(left)
     elif changed is None:
         changed = migrations.with_comings_and_goings(migrations.differences(now.segments.limit(0), now.segments), None)

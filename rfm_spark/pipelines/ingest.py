@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,15 +14,29 @@ from rfm_spark.pipelines import conservation, quarantine
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import choose, union
-from rfm_spark.steps import contract, customers, events, rates
+from rfm_spark.steps import activity, contract, customers, events, rates
+from rfm_spark.steps.activity import Policy
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What the segmentation goes on with: all events and all profiles (None where no source has any)."""
+    """What the segmentation goes on with: all events and all profiles (None where no source has any).
+
+    `by_customer`, the events as `activity.by_customer` has them, where they are kept for several snapshots.
+    """
 
     events: DataFrame
     profiles: DataFrame | None
+    by_customer: DataFrame | None = None
+
+    def activity(self, policy: Policy, as_of: date, customers: DataFrame | None = None) -> DataFrame:
+        """The activity before a date, of all or of some customers (a frame of customer_key)."""
+        rows = self.events if self.by_customer is None else self.by_customer
+        if customers is not None:
+            rows = rows.join(customers, "customer_key", "left_semi")
+        if self.by_customer is None:
+            return activity.activity(rows, policy, as_of)
+        return activity.settled(rows, policy, as_of)
 
 
 def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | None = None) -> Ingested:
@@ -85,9 +100,12 @@ def replay(run: Run, reason: str | None) -> None:
         quarantine.rewrite(run, held, settlement.judged, settlement.settled)
 
 
-def stored(run: Run) -> Ingested:
-    """The events and profiles that complete runs have brought into the lake, for a segmentation without an ingest."""
-    now = published(run.lake).versions
+def stored(run: Run, at: Mapping[str, int] | None = None) -> Ingested:
+    """The events and profiles that complete runs have brought into the lake, for a segmentation without an ingest.
+
+    `at`: the versions of these tables to use, where it is not the newest. Raises: InputError where there are none.
+    """
+    now = published(run.lake).versions if at is None else at
     if "events" not in now:
         raise InputError(f"no complete run has written events in {run.lake.place}; run `rfm-spark ingest` first")
     events_then = run.lake.use("events", now["events"])

@@ -1,6 +1,5 @@
 """Metrics of one as_of: moved on from the newest earlier snapshot where that is exact, else from all events."""
 
-import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -8,11 +7,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import __version__
-from rfm_spark import config as configs
-from rfm_spark.pipelines.published import SNAPSHOT_JOBS, complete_runs, published
+from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union
-from rfm_spark.steps import activity, metrics, moved_sums, periods
+from rfm_spark.steps import metrics, moved_sums, periods
 
 EVENTS_SEEN = "events.version"  # of the counts of a run: the version of `events` that its metrics are made of
 _LONGEST_STEP = timedelta(days=31)  # a longer one touches nearly everybody
@@ -21,7 +20,7 @@ _BROADCAST = 1_000_000  # customers, whose keys each executor holds
 _SAME = ("reference_period", "refunds", "timezone", "currency")  # sections that metrics depend on
 
 
-def customer_metrics(run: Run, events: DataFrame, profiles: DataFrame | None) -> DataFrame:
+def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published) -> DataFrame:
     """The metrics of every customer as of the run's date; the same cells whichever way they are made.
 
     Reads: all events, or where an earlier snapshot can be moved on, those of the days that enter or leave a sub-period
@@ -29,15 +28,15 @@ def customer_metrics(run: Run, events: DataFrame, profiles: DataFrame | None) ->
     Records: customer_metrics.moved and customer_metrics.recomputed, the customers of either way; `EVENTS_SEEN`.
     """
     period = run.config.reference_period
-    first = events.agg(F.min("event_date")).collect()[0][0] if period.all else None
+    first = data.events.agg(F.min("event_date")).collect()[0][0] if period.all else None
     boundaries = periods.boundaries(period, run.as_of, first)
     seen = run.lake.versions().get("events")
     if seen is not None:
         run.counts[EVENTS_SEEN] = seen
-    earlier = _earlier(run) if seen is not None and not period.all else None
-    summed = _moved(run, events, boundaries, earlier, seen) if earlier is not None and seen is not None else None
+    before = _earlier(run, earlier) if seen is not None and not period.all else None
+    summed = _moved(run, data, boundaries, before, seen) if before is not None and seen is not None else None
     if summed is None:
-        summed = metrics.sums(activity.activity(events, run.config.refunds.policy, run.as_of), boundaries)
+        summed = metrics.sums(data.activity(run.config.refunds.policy, run.as_of), boundaries)
     return metrics.from_sums(summed, profiles, boundaries)
 
 
@@ -51,31 +50,28 @@ class _Earlier:
     frame: DataFrame
 
 
-def _earlier(run: Run) -> _Earlier | None:
+def _earlier(run: Run, now: Published) -> _Earlier | None:
     """The newest published snapshot before as_of, where today's code and config would have made the same of it."""
-    now = published(run.lake)
     newest = max((day for day in now.snapshots if day < run.as_of), default=None)
     if newest is None or run.as_of - newest > _LONGEST_STEP:
         return None
-    made = complete_runs(run.lake).filter((F.col("as_of") == F.lit(newest)) & F.col("job").isin(*SNAPSHOT_JOBS))
-    row = max(made.collect(), key=lambda one: one["table_versions"]["customer_metrics"])
-    frame = now.read("customer_metrics", newest)
+    row, frame = now.made(newest), now.read("customer_metrics", newest)
     if frame is None or EVENTS_SEEN not in row["counts"] or row["code_version"] != __version__:
         return None
-    then, today = json.loads(row["config"]), configs.resolved(run.config)
-    if any(then[section] != today[section] for section in _SAME):
+    then = now.config(row["run_id"])
+    if any(getattr(then, section) != getattr(run.config, section) for section in _SAME):
         return None
     return _Earlier(newest, row["counts"][EVENTS_SEEN], row["counts"]["customer_metrics.rows"], frame)
 
 
-def _moved(run: Run, events: DataFrame, boundaries: list[date], earlier: _Earlier, seen: int) -> DataFrame | None:
+def _moved(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, seen: int) -> DataFrame | None:
     """The sums of every customer, or None where too many would have to be recomputed, or events were not just added."""
     period, policy = run.config.reference_period, run.config.refunds.policy
     unseen = run.lake.appended_by("events", earlier.events, seen)
     if unseen is None:
         return None
     before = periods.boundaries(period, earlier.as_of, None)
-    touched = run.keep(moved_sums.touched(events, policy, before, boundaries, unseen))
+    touched = run.keep(moved_sums.touched(data.events, policy, before, boundaries, unseen))
     recomputed = touched.filter("recompute").count()
     if recomputed > min(_FEW * earlier.customers, _BROADCAST):
         return None
@@ -84,5 +80,4 @@ def _moved(run: Run, events: DataFrame, boundaries: list[date], earlier: _Earlie
     if not recomputed:
         return moved
     who = F.broadcast(touched.filter("recompute").select("customer_key"))
-    history = activity.activity(events.join(who, "customer_key", "left_semi"), policy, run.as_of)
-    return union([moved, metrics.sums(history, boundaries)])
+    return union([moved, metrics.sums(data.activity(policy, run.as_of, who), boundaries)])

@@ -28,7 +28,8 @@ SNAPSHOT_JOBS = ("run", "segment")
 class Published:
     """The complete runs of a lake, as they were when asked.
 
-    `runs` are they, in the order they ended: run_id, job, as_of, ended_at, table_versions, counts. `versions` is each
+    `runs` are they, in the order they ended: run_id, job, as_of, ended_at, code_version,
+    table_versions, counts. `versions` is each
     table's greatest of all of them, since versions only grow: the newest run's alone would miss what a run beside it
     published in the meantime. `snapshots` holds the versions of each published as_of, ascending.
     """
@@ -90,7 +91,9 @@ def complete_runs(lake: Lake) -> DataFrame:
 
 def published(lake: Lake) -> Published:
     """What the complete runs have published until now. One job over `runs`, a row a run."""
-    found = complete_runs(lake).select("run_id", "job", "as_of", "ended_at", "table_versions", "counts").collect()
+    found = complete_runs(lake).select(
+        "run_id", "job", "as_of", "ended_at", "code_version", "table_versions", "counts"
+    ).collect()
     rows = sorted(found, key=lambda row: (row["ended_at"], row["run_id"]))
     snapshots: dict[date, dict[str, int]] = {}
     for row in sorted((row for row in rows if row["job"] in SNAPSHOT_JOBS), key=lambda row: row["as_of"]):

@@ -17,7 +17,7 @@ from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.lake import Lake, cause
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines.kept import Scratch
+from rfm_spark.pipelines.kept import Kept
 from rfm_spark.pipelines.published import COMPLETE, define_current_segments, greatest, published
 
 
@@ -57,8 +57,7 @@ class Run:
     migrations: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     moves: Moves | None = None
-    _kept: list[DataFrame] = field(default_factory=list)
-    _scratch: Scratch = field(default_factory=Scratch)
+    _kept: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:
         """What a dry lake hands on is kept as all else."""
@@ -66,10 +65,7 @@ class Run:
 
     def keep(self, frame: DataFrame) -> DataFrame:
         """Keep a frame until `release`: in the engine's cache, else in a file of a folder of this run's own."""
-        if not engines.of(self.spark).caches:
-            return self._scratch.keep(frame)
-        self._kept.append(frame.persist())
-        return frame
+        return self._kept.keep(frame)
 
     def reused(self, frame: DataFrame) -> DataFrame:
         """A frame that one plan uses several times; kept where the engine would compute it for each."""
@@ -77,9 +73,7 @@ class Run:
 
     def release(self) -> None:
         """Let go of what was kept: a later run of the session would read it in place of files that have changed."""
-        self._scratch.release()
-        while self._kept:
-            self._kept.pop().unpersist()
+        self._kept.release()
 
     @property
     def dry(self) -> bool:

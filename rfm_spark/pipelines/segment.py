@@ -31,12 +31,12 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     Events are shuffled once, by customer; customers once, to be beside their previous segment.
     Raises: ConfigError, InputError before anything is measured; GateError where a customer's money has no place.
     """
-    config, snapshot = run.config, {"snapshot_date": run.as_of}
+    config, snapshot, earlier = run.config, {"snapshot_date": run.as_of}, published(run.lake)
     planned = cut_points.plan(config, cut_points_from)
-    frozen = _frozen(run, planned)
+    frozen = _frozen(earlier, planned)
     _resolve(run, [data.profiles] if data.profiles is not None else [])
     with run.stage("metrics") as stage:
-        written = _measure(run, data)
+        written = _measure(run, data, earlier)
         customers = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
         recomputed = run.counts.setdefault("customer_metrics.recomputed", written.rows)
@@ -47,7 +47,6 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         run.lake.replace(schemas.CUT_POINTS, _frame(run, schemas.CUT_POINTS, rows), snapshot)
         stage.rows = len(rows)
     with run.stage("segments") as stage:
-        earlier = published(run.lake)
         cuts = {
             s.name: cut_points.by_criterion((cut for cut in planned if cut.segmentation == s.name), fitted)
             for s in config.segmentations
@@ -74,7 +73,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         before = previous(run, earlier)
         if before is not None:
             drift.gate(run, earlier, before, made)
-        evolve(run, earlier, before, made, data.events, done.unassigned)
+        evolve(run, earlier, before, made, data, done.unassigned)
         stage.rows = sum(row["customers"] for row in run.migrations if row["cause"] != "none")
 
 
@@ -83,7 +82,7 @@ def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
 
     Raises: InputError where an attribute that the config uses is in none of the profiles; ConfigError.
     """
-    _frozen(run, cut_points.plan(run.config))
+    _frozen(published(run.lake), cut_points.plan(run.config))
     _resolve(run, profiles)
 
 
@@ -103,11 +102,11 @@ def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
         segments.assign(frame.withColumns(scored), segmentation)
 
 
-def _measure(run: Run, data: Ingested) -> Written:
+def _measure(run: Run, data: Ingested, earlier: Published) -> Written:
     config = run.config
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
-    frame = metrics.with_criteria(customer_metrics(run, data.events, known), config.criteria)
+    frame = metrics.with_criteria(customer_metrics(run, data, known, earlier), config.criteria)
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
         *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
         *(Column(name, frame.schema[name].dataType.simpleString(), "attribute of the customer") for name in attributes),
@@ -123,12 +122,11 @@ def _measure(run: Run, data: Ingested) -> Written:
         ) from None
 
 
-def _frozen(run: Run, planned: Sequence[CriterionCut]) -> list[FittedCuts]:
+def _frozen(earlier: Published, planned: Sequence[CriterionCut]) -> list[FittedCuts]:
     """Cut-points of earlier snapshots, as their complete runs left them; each snapshot is read once."""
     frozen_at = dict.fromkeys(cut.snapshot for cut in planned if cut.method == "frozen")
     if not frozen_at:
         return []
-    earlier = published(run.lake)
     tables = [earlier.read("cut_points", day) for day in frozen_at if day in earlier.snapshots]
     rows = [row for table in tables if table is not None for row in table.collect()]
     return cut_points.frozen(planned, rows, list(earlier.snapshots))

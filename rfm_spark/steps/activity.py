@@ -23,17 +23,29 @@ def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
         ignore: they change nothing.
     One shuffle, of events by customer_key; the result stays partitioned by it.
     """
+    months = events.filter(F.col("event_month") <= F.lit(as_of.replace(day=1)))
+    return settled(by_customer(months.filter(F.col("event_date") < F.lit(as_of))), policy, as_of)
+
+
+def by_customer(events: DataFrame) -> DataFrame:
+    """The events as `settled` reads them, for as many dates as are wanted: narrow, and each customer's in one place.
+
+    One shuffle, of events by customer_key.
+    """
+    columns = ("customer_key", "order_id", "event_date", "event_type", "amount", "duration_seconds")
+    return events.select(*columns).repartition("customer_key")
+
+
+def settled(rows: DataFrame, policy: Policy, as_of: date) -> DataFrame:
+    """As `activity`, of rows of `by_customer`. No shuffle."""
     nets = policy == "net_on_order_date"
     purchase, refund = F.col("event_type") == "purchase", F.col("event_type") == "refund"
     nets_order = refund & F.col("order_id").isNotNull() & F.lit(nets)
     nets_day = refund & F.lit(policy == "net_on_refund_date")
     of_order = (purchase | nets_order) & F.col("order_id").isNotNull()
-    seen = events.filter(
-        (F.col("event_date") < F.lit(as_of)) & (F.col("event_month") <= F.lit(as_of.replace(day=1)))
-    )
     # not -amount, whose type is another on some engines
     negative = (F.lit(0).cast(MONEY) - F.col("amount")).cast(MONEY)
-    keyed = seen.select(
+    keyed = rows.filter(F.col("event_date") < F.lit(as_of)).select(
         "customer_key",
         F.col("order_id").alias("order_key"),  # of a day's rows too, which its date tells from their orders
         F.when(~of_order, F.col("event_date")).alias("day_key"),
@@ -43,7 +55,7 @@ def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
         (F.col("event_type") == "contact").cast("int").alias("contact"),
         (F.col("event_type") == "engagement").cast("int").alias("engagement"),
         "duration_seconds",
-    ).repartition("customer_key")
+    )
     grouped = keyed.groupBy("customer_key", "order_key", "day_key").agg(
         F.min("purchase_date").alias("order_date"),
         F.coalesce(F.sum("amount"), F.lit(0)).alias("amount"),

@@ -12,6 +12,23 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
+EVERY = {"day": (0, 1), "week": (0, 7), "month": (1, 0), "quarter": (3, 0), "year": (12, 0)}  # months, days
+
+
+def dates(first: date, until: date, every: str) -> list[date]:
+    """The first date and every later one up to and with `until`, a day, week, month, quarter or year apart.
+
+    Rules: months are counted from the first date, so that of 31 January month ends follow, each clamped by itself.
+    """
+    months, days = EVERY[every]
+    found, day = [], first
+    while day <= until:
+        found.append(day)
+        n = len(found)
+        day = add_months(first, n * months) + timedelta(days=n * days)
+    return found
+
+
 def boundaries(period: ReferencePeriod, as_of: date, first_event: date | None) -> list[date]:
     """Starts of sub-periods 1..n, then as_of: sub-period i is [boundaries[i-1], boundaries[i]).
 

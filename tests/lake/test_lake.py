@@ -210,6 +210,26 @@ def _rest(spec):
     return spec.grain, spec.columns, spec.key, spec.partitioned_by
 
 
+def test_versions_before_a_checkpoint_are_still_read(lake_of):
+    """The log is gathered every ten commits, and each version is what it was."""
+    lake = lake_of("run")
+    done = []
+    for n in range(12):
+        rows = lake.spark.createDataFrame([(str(n), n)], "key string, value bigint")
+        done.append(lake.append(LOG, rows).version)
+    for n in (11, 3, 10, 0):
+        assert lake.read("log", done[n]).count() == n + 1
+
+
+def test_a_fraction_is_read_as_it_was_written(lake_of):
+    """Of a file with one value too, which an engine may take from the log's statistics."""
+    columns = (Column("key", "string", "who"), Column("x", "double", "x"))
+    spec = TableSpec("fractions", "one row a key", columns, ("key",))
+    lake, fraction = lake_of("run"), 0.012958963282937365
+    lake.append(spec, lake.spark.createDataFrame([("one", fraction)], "key string, x double"))
+    assert [row["x"] for row in lake.read("fractions").collect()] == [fraction]
+
+
 def test_a_dry_lake_writes_nothing(lake_of, snapshot, log, lake_path):
     dry = lake_of("dry", dry=True)
     kept = dry.replace(SNAPSHOT, snapshot((FIRST, "a", 1), (SECOND, "outside", 9)), {"day": FIRST})

@@ -43,3 +43,25 @@ def test_sub_periods(period, as_of, first, expected):
     found = periods.boundaries(ReferencePeriod.model_validate(period), as_of, first)
     assert [str(day) for day in found] == [*expected, str(as_of)]
     assert all(start <= end for start, end in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("first", "until", "every", "expected"),
+    [
+        (date(2024, 1, 31), date(2024, 4, 30), "month", [(1, 31), (2, 29), (3, 31), (4, 30)]),
+        (date(2023, 2, 28), date(2023, 4, 27), "month", [(2, 28), (3, 28)]),
+        (date(2024, 2, 28), date(2024, 3, 1), "day", [(2, 28), (2, 29), (3, 1)]),
+        (date(2024, 1, 1), date(2024, 1, 15), "week", [(1, 1), (1, 8), (1, 15)]),
+        (date(2023, 11, 30), date(2024, 5, 31), "quarter", [(11, 30), (2, 29), (5, 30)]),
+        (date(2024, 1, 1), date(2024, 1, 1), "year", [(1, 1)]),
+    ],
+)
+def test_dates_of_a_back_fill(first, until, every, expected):
+    found = periods.dates(first, until, every)
+    assert [(day.month, day.day) for day in found] == expected
+
+
+def test_a_leap_day_comes_back_every_fourth_year():
+    assert [str(day) for day in periods.dates(date(2024, 2, 29), date(2028, 2, 29), "year")] == [
+        "2024-02-29", "2025-02-28", "2026-02-28", "2027-02-28", "2028-02-29",
+    ]  # fmt: skip

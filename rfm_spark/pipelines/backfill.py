@@ -1,0 +1,46 @@
+"""Back-fill: the snapshots of several dates from one look at the events."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import date
+
+from pyspark.sql import functions as F
+
+from rfm_spark.pipelines.ingest import Ingested, stored
+from rfm_spark.pipelines.kept import Kept
+from rfm_spark.pipelines.run_record import Run
+from rfm_spark.pipelines.segment import segment
+from rfm_spark.steps import activity
+
+_TABLES = ("events", "customers")
+
+
+def backfill(
+    start: Callable[[date], AbstractContextManager[Run]], days: Iterable[date], cut_points_from: date | None = None
+) -> list[Run]:
+    """Publish the snapshot of each date, the earliest first, each by a run of its own.
+
+    So one that fails leaves those before it published, and each has the one before it as its previous. All are of the
+    same events, which are read and shuffled once, and kept by customer for as long as it takes.
+    """
+    ordered, kept, runs = sorted(days), Kept(), []
+    data: Ingested | None = None
+    try:
+        for day in ordered:
+            with start(day) as run:
+                if data is None:
+                    data = _shared(stored(run), ordered[-1], kept)
+                    versions = {name: at for name, at in run.lake.versions().items() if name in _TABLES}
+                else:
+                    stored(run, versions)
+                segment(run, data, cut_points_from)
+            runs.append(run)
+    finally:
+        kept.release()
+    return runs
+
+
+def _shared(data: Ingested, until: date, kept: Kept) -> Ingested:
+    seen = data.events.filter(F.col("event_date") < F.lit(until))
+    return replace(data, by_customer=kept.keep(activity.by_customer(seen)))
