@@ -98,6 +98,8 @@ class Lake:
 
         None where rows were also changed or removed, where nobody's name is on a commit, or the log no longer tells.
         """
+        if version == after:
+            return frozenset()
         commits = [one for one in since(after, self._newest_first(table)) if one.version <= version]
         changes = [one for one in commits if one.changes_rows]
         if len(commits) != version - after or not all(one.appends and one.run_id for one in changes):
@@ -341,4 +343,4 @@ def _with_statistics(spec: TableSpec) -> str:
 
 
 def _has_statistics(type_: str) -> bool:
-    return not type_.startswith(("array", "map", "struct"))
+    return not type_.startswith(("array", "map", "struct", "boolean"))  # those that Delta refuses
