@@ -86,7 +86,7 @@ def _inputs(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [
         (name, values[name])
         for name in (*known, *own)
-        if name not in ("snapshot_date", "customer_key") and values[name] is not None
+        if name not in ("snapshot_date", "customer_key", "has_events") and values[name] is not None
     ]
 
 

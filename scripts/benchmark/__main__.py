@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark import check, growth, growth_page, report, sides
+from benchmark import check, growth, growth_page, one_more_day, report, sides
 from benchmark.generate import generate
 from benchmark.job import Data
 from benchmark.measure import measured
@@ -26,7 +26,13 @@ def main() -> None:
     if sys.argv[1:2] == ["point"]:  # of a growth, in its own process
         growth.work(*sys.argv[2:])
         return
+    if sys.argv[1:2] == ["day"]:  # one more of them, in its own process
+        one_more_day.work(*sys.argv[2:])
+        return
     asked = _arguments()
+    if asked.one_more_day:
+        one_more_day.run(asked, asked.cache / "days" if asked.no_store else RESULTS, say)
+        return
     if asked.growth is not None:
         _growth(asked)
         return
@@ -57,7 +63,8 @@ def _arguments() -> argparse.Namespace:
     add("--growth", nargs="*", choices=list(growth.DIMENSIONS), help="how cost grows; along all, where none is named")
     add("--growth-sizes", type=int, nargs="+", help="sizes of the one dimension that is named")
     add("--growth-scale", type=float, default=1.0, help="all events and customers of --growth times this")
-    add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth")
+    add("--one-more-day", action="store_true", help="what segment costs where the day before is there, at --events")
+    add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth and --one-more-day")
     asked = parser.parse_args()
     if asked.growth_sizes and len(asked.growth or ()) != 1:
         parser.error("--growth-sizes: expected --growth with one dimension")

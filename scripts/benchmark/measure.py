@@ -51,14 +51,14 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
         if not still_there:
             break
         if not ended and time.monotonic() >= sample_at:
-            tree = list(_descendants(os.getpid()))
+            tree = list(descendants(os.getpid()))
             peak = max(peak, sum(map(_memory_mb, tree)))
             sample_at = time.monotonic() + _SAMPLED_EVERY_SECONDS
             late = time.monotonic() - began > timeout_seconds
             if late or peak > memory_mb:
                 ended = "timeout" if late else "out of memory"
         if ended:  # again and again, until none is left that one of them has just started
-            for pid in _descendants(os.getpid()):
+            for pid in descendants(os.getpid()):
                 _kill(pid)
         time.sleep(_EVERY_SECONDS)
     process.returncode = code  # it has been waited for
@@ -81,7 +81,7 @@ def _ended_children() -> tuple[list[tuple[int, int, Any]], bool]:
         ended.append((pid, status, usage))
 
 
-def _descendants(of: int) -> Iterator[int]:
+def descendants(of: int) -> Iterator[int]:
     """All living processes below this one."""
     parents: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):

@@ -62,6 +62,11 @@ def snapshots(data: Data, lake: Path, days: int) -> None:
         project.segment(spark, as_of=job.AS_OF - timedelta(days=back))
 
 
+def opened(data: Data, lake: Path) -> tuple[Project, SparkSession]:
+    """The project over the data, with its lake, and the session."""
+    return _project(data, lake), _session(data, "events")
+
+
 def _project(data: Data, lake: Path, sources: Mapping[str, str] | None = None, segmentations: int = 1) -> Project:
     file = lake.with_suffix(".yaml")
     file.write_text(yaml.safe_dump(config(data, lake, sources, segmentations), sort_keys=False), encoding="utf-8")

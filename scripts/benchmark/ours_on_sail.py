@@ -4,4 +4,4 @@ from benchmark import ours
 
 ours.ENGINE = "sail"
 classic, whole, scan, start = ours.classic, ours.whole, ours.scan, ours.start
-ingest, snapshots = ours.ingest, ours.snapshots
+ingest, snapshots, opened = ours.ingest, ours.snapshots, ours.opened

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("duckdb", reason="scripts/bench installs it")
-from benchmark import check, generate, job, sides
+import duckdb
+from benchmark import check, generate, job, one_more_day, sides
 
 SCRIPTS = str(Path(__file__).parents[2] / "scripts")
 EVENTS, SEED = 20_000, 7
@@ -27,6 +28,18 @@ def test_events_are_the_same_each_time(data):
     assert all((getattr(first, name) == getattr(again, name)).all() for name in vars(first))
     assert len(other) != len(first) or (other.cents != first.cents).any()
     assert data.bytes("events") > 0
+
+
+def test_contacts_beside_orders(tmp_path):
+    data = one_more_day.data_of(tmp_path, "contacts", 200_000, SEED)
+    what = "event_type, count(*), count(distinct customer_key), bool_and(date_trunc('month', event_date) = event_month)"
+    found = duckdb.sql(f"select {what} from '{data.events}/*.parquet' group by 1").fetchall()
+    rows, dated = {kind: n for kind, n, _, _ in found}, [well for *_, well in found]
+    assert rows["contact"] + rows["engagement"] == 9 * (rows["purchase"] + rows["refund"])
+    assert sum(rows.values()) == pytest.approx(200_000, rel=0.1)
+    assert max(customers for _, _, customers, _ in found) == pytest.approx(1_000, rel=0.1)
+    assert all(dated)
+    assert one_more_day.data_of(tmp_path, "contacts", 200_000, SEED) == data
 
 
 @pytest.mark.parametrize("which", ["classic", "whole"])
