@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MONEY = "decimal(18,2)"
+SNAPSHOT = "snapshot_date"
 SUM_OF_MONEY = "decimal(28,2)"  # of any number of customers
 
 
@@ -215,7 +216,7 @@ RUNS = TableSpec(
     "one row a run, complete or failed, written last",
     (
         _required("run_id", "string", "identity of the run; every commit of the run carries it"),
-        _required("job", "string", "run, ingest, segment, or replay (ingest --replay)"),
+        _required("job", "string", "run, ingest, segment, maintain, or replay (ingest --replay)"),
         Column("as_of", "date", "the first instant not seen"),
         _required("started_at", "timestamp", "start", "UTC"),
         _required("ended_at", "timestamp", "end", "UTC"),
@@ -227,10 +228,25 @@ RUNS = TableSpec(
         _required("code_version", "string", "version of rfm_spark"),
         _required("engine", "string", "engine and version"),
         _required("inputs", "map<string,string>", "source: path or table it was read from"),
-        _required("counts", "map<string,bigint>", "rows by source and outcome, rows by table"),
+        _required("counts", "map<string,bigint>", "rows by source and outcome, rows and files by table"),
         _required("table_versions", "map<string,bigint>", "Delta version of each table that this run's readers use"),
     ),
     ("run_id",),
+)
+
+SEGMENT_HISTORY = TableSpec(
+    "segment_history",
+    "one row a customer, segmentation and unbroken stay in a segment; a view of `customer_segments`",
+    (
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("customer_key", "string", "the unified person"),
+        _required("segment", "string", "segment of the stay"),
+        _required("valid_from", "date", "first published snapshot of the stay"),
+        Column("valid_to", "date", "first later snapshot that has the customer elsewhere or not; null while it lasts"),
+        _required("snapshots", "bigint", "published snapshots of the stay", "snapshots"),
+    ),
+    ("segmentation", "customer_key", "valid_from"),
+    subject_key="customer_key",
 )
 
 TABLES: Mapping[str, TableSpec] = {

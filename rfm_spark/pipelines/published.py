@@ -1,7 +1,8 @@
 """What readers see: every table as the complete runs left it.
 
 A run commits its slices before its row of `runs`, and they stay in the tables if it dies. So a snapshot is read at
-a version that holds it as its own newest complete run left it, and one that no complete run made is not there.
+a version that holds it as its own newest complete run left it, and one that no complete run made is not there. Nor is
+one that a complete `maintain` has dropped, until a later run makes it again.
 """
 
 from collections.abc import Mapping
@@ -16,9 +17,12 @@ from rfm_spark import schemas
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.sql import union
+from rfm_spark.steps import segment_history
 
 COMPLETE = "complete"
-CURRENT = "current_segments"
+CURRENT, HISTORY = "current_segments", "segment_history"
+# `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
+DROPPED, MARK = "dropped.", "customer_segments"
 _SNAPSHOT_JOBS = ("run", "segment")
 
 
@@ -27,13 +31,15 @@ class Published:
     """The complete runs of a lake, as they were when asked.
 
     `versions` is each table's greatest of all of them, since versions only grow: the newest run's alone would miss
-    what a run beside it published in the meantime. `snapshots` holds the versions of each published as_of, ascending.
+    what a run beside it published in the meantime. `snapshots` holds the versions of each published as_of, ascending,
+    `dropped` the dates that are published no more.
     """
 
     lake: Lake
     run_ids: frozenset[str]
     versions: Mapping[str, int]
     snapshots: Mapping[date, Mapping[str, int]]
+    dropped: frozenset[date] = frozenset()
 
     def read(self, table: str, as_of: date | None = None) -> DataFrame | None:
         """A table with all its published snapshots or only that of `as_of`; None where no complete run has it."""
@@ -41,9 +47,9 @@ class Published:
         if version is None:
             return None
         whole, day = self.lake.read(table, version), F.col("snapshot_date")
-        if "snapshot_date" not in schemas.TABLES[table].partitioned_by:
+        if schemas.SNAPSHOT not in schemas.TABLES[table].partitioned_by:
             return whole
-        own = {each: at[table] for each, at in self.snapshots.items() if table in at and as_of in (None, each)}
+        own = {each: at for each, at in self._own(table).items() if as_of in (None, each)}
         torn = self._torn(table, version, own)
         frames = [whole.filter(day.isin([each for each in own if each not in torn]))]
         frames += [self.lake.read(table, own[each]).filter(day == F.lit(each)) for each in torn]
@@ -57,6 +63,22 @@ class Published:
         newest = segments.groupBy("segmentation").agg(F.max("snapshot_date").alias("snapshot_date"))
         key = ["segmentation", "snapshot_date"]
         return segments.join(F.broadcast(newest), key, "left_semi").select(segments.columns)
+
+    def history(self) -> DataFrame | None:
+        """One row a customer, segmentation and unbroken stay in a segment; None where no snapshot is published."""
+        segments = self.read("customer_segments")
+        return segment_history.stays(segments) if segments is not None else None
+
+    def oldest(self, table: str) -> int | None:
+        """The oldest version that readers of a table are sent to; None where no complete run has it."""
+        version = self.versions.get(table)
+        if version is None or schemas.SNAPSHOT not in schemas.TABLES[table].partitioned_by:
+            return version
+        own = self._own(table)
+        return min([version, *(own[day] for day in self._torn(table, version, own))])
+
+    def _own(self, table: str) -> dict[date, int]:
+        return {day: at[table] for day, at in self.snapshots.items() if table in at}
 
     def _torn(self, table: str, version: int, own: Mapping[date, int]) -> list[date]:
         """Snapshots that a run which never completed has replaced since they were published."""
@@ -72,12 +94,21 @@ def complete_runs(lake: Lake) -> DataFrame:
 
 def published(lake: Lake) -> Published:
     """What the complete runs have published until now. One job over `runs`, a row a run."""
-    rows = complete_runs(lake).select("run_id", "job", "as_of", "table_versions").collect()
+    counts = F.when(F.col("job") == "maintain", F.col("counts")).alias("counts")
+    rows = complete_runs(lake).select("run_id", "job", "as_of", "table_versions", counts).collect()
+    dropped: dict[date, int] = {}
+    for row in rows:
+        for name, version in (row["counts"] or {}).items():
+            if name.startswith(DROPPED):
+                day = date.fromisoformat(name.removeprefix(DROPPED))
+                dropped[day] = max(version, dropped.get(day, version))
     snapshots: dict[date, dict[str, int]] = {}
     for row in sorted((row for row in rows if row["job"] in _SNAPSHOT_JOBS), key=lambda row: row["as_of"]):
         snapshots[row["as_of"]] = greatest(snapshots.get(row["as_of"], {}), row["table_versions"])
+    kept = {day: at for day, at in snapshots.items() if day not in dropped or at.get(MARK, 0) > dropped[day]}
     versions: dict[str, int] = reduce(greatest, (row["table_versions"] for row in rows), {})
-    return Published(lake, frozenset(row["run_id"] for row in rows), versions, snapshots)
+    run_ids = frozenset(row["run_id"] for row in rows)
+    return Published(lake, run_ids, versions, kept, frozenset(snapshots.keys() - kept.keys()))
 
 
 def greatest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import RfmSparkError
-from rfm_spark.lake import Lake, cause
+from rfm_spark.lake import Done, Lake, cause
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.kept import Scratch
 from rfm_spark.pipelines.published import COMPLETE, define_current_segments, greatest, published
@@ -55,6 +55,7 @@ class Run:
     counts: dict[str, int] = field(default_factory=dict)
     profiles: list[dict[str, Any]] = field(default_factory=list)
     moves: Moves | None = None
+    upkeep: list[Done] = field(default_factory=list)
     _kept: list[DataFrame] = field(default_factory=list)
     _scratch: Scratch = field(default_factory=Scratch)
 
