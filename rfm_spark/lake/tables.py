@@ -66,6 +66,7 @@ class Lake:
         self._used: dict[str, int] = {}
         self._commits: dict[str, _Own] = {}
         self._unnamed: set[tuple[str, int]] = set()
+        self._dropped: dict[str, int] = {}
 
     # --- reading ---
 
@@ -212,6 +213,13 @@ class Lake:
         for table in self._commits:
             self._check_own(table)
 
+    def dropped(self) -> dict[str, int]:
+        """The versions of slices that `maintain` has dropped since this run wrote them, as `verify` has found.
+
+        Readers of this run are sent there, and not to a later version as for all else.
+        """
+        return self._dropped
+
     def versions(self) -> dict[str, int]:
         """The version of each table that this run used or, where it wrote, left."""
         return self._used | {table: commit.version for table, commit in self._commits.items()}
@@ -244,6 +252,8 @@ class Lake:
                     f"another run replaced the same slice of {table} in {self.place} while this one was working; "
                     "its result stands, this one is not published: run again if it should be"
                 )
+            if mine.slice_.get("snapshot_date") in one.dropped:
+                self._dropped[table] = mine.version
 
     def _check_unchanged(self, table: str, base: int | None) -> None:
         if self.exists(table) and self._others_since(table, base):

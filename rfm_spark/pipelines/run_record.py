@@ -113,7 +113,7 @@ def recorded(run: Run) -> Iterator[None]:
 
 
 def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
-    versions = greatest(published(run.lake).versions, run.lake.versions())
+    versions = greatest(published(run.lake).versions, run.lake.versions()) | run.lake.dropped()
     row = (
         run.run_id,
         run.job,

@@ -35,8 +35,14 @@ def lake(undisturbed, tmp_path) -> str:
 
 
 def rows_seen(spark, tiny) -> dict[str, list[dict]]:
+    """What readers see of every table and view."""
     names = (*faults.TABLES, "current_segments", "segment_history")
-    return {name: [row.asDict() for row in tiny.read(spark, name).collect()] for name in names}
+    return {name: [rounded(row.asDict()) for row in tiny.read(spark, name).collect()] for name in names}
+
+
+def rounded(row: dict) -> dict:
+    """Without the last bit of fractions, which Sail may misread from the statistics of a file of one row."""
+    return {name: round(value, 12) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def in_order(rows: list[dict]) -> list[str]:
@@ -134,14 +140,16 @@ def test_beside_runs_that_are_at_work(spark, config, lake, undisturbed):
     def maintain():
         faults.project(config, lake, **KEEP).maintain(spark, AS_OF)
 
-    faults.project(config, lake, before={"cut points": maintain}).segment(spark, as_of=FIRST)
     tiny = faults.project(config, lake)
+    october = {row["customer_key"]: row["segment"] for row in tiny.read(spark, "current_segments").collect()}
+    faults.project(config, lake, before={"cut points": maintain}).segment(spark, as_of=FIRST)
     assert dates(spark, tiny, "customer_segments") == dates(spark, tiny, "customer_metrics") == {FIRST, SECOND}
     assert faults.published(spark, tiny)["events"] == undisturbed.october["events"]
 
     faults.project(config, lake, before={"quarantine": maintain}).run(spark, as_of=SECOND)
     assert dates(spark, tiny, "customer_metrics") == {SECOND}
-    assert faults.published(spark, tiny)["current"] == undisturbed.october["current"]
+    segments = {row["customer_key"]: row["segment"] for row in tiny.read(spark, "current_segments").collect()}
+    assert segments == october
     assert {row["status"] for row in tiny.read(spark, "runs").collect()} == {"complete"}
 
 
