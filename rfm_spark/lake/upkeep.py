@@ -20,6 +20,7 @@ from rfm_spark.schemas import Column, TableSpec
 
 FILES_A_PARTITION = 4
 BYTES_A_FILE = 128 * 2**20
+_A_RUN = timedelta(days=1)  # longer than any takes, so than the time between a look at the clock and a vacuum
 _DAYS_A_COMMIT = 10  # of more, the history does not spell out which
 _T = TypeVar("_T")
 
@@ -84,7 +85,7 @@ class Upkeep:
         """Write the files of crowded partitions again as few.
 
         Rules: a partition is crowded with more than FILES_A_PARTITION files. Afterwards it has at most that many, or
-            as many as its bytes fill of files of BYTES_A_FILE and as many again. Other dates are not touched.
+            where it is large, one and two for each BYTES_A_FILE. Partitions of other dates are not touched.
         """
         table, column = spec.name, spec.partitioned_by[-1] if spec.partitioned_by else None
         crowded = {folder: n for folder, n in self._partitions(table).items() if n > FILES_A_PARTITION}
@@ -105,12 +106,12 @@ class Upkeep:
 
         `needed` is the oldest version that readers are sent to: where files it needs would go, none does.
         """
-        table, oldest = spec.name, int((now - timedelta(hours=hours)).timestamp() * 1000)
+        table, oldest = spec.name, now - timedelta(hours=hours)
         later = [] if needed is None else since(needed, self._lake.commits(table))
-        if any(one.removes_files and one.at < oldest for one in later):
+        if any(one.removes_files and one.at < _millis(oldest + _A_RUN) for one in later):
             left = f"left: readers use version {needed}; run maintain again, or first what did not complete"
             return [Done(table, "vacuum", left)]
-        if not vacuum_is_due(oldest, self._lake.commits(table)):
+        if not vacuum_is_due(_millis(oldest), self._lake.commits(table)):
             return []
         dry = self._lake.dry
         files = self._ask(table, lambda: self._delta.vacuum(table, hours, dry=dry))
@@ -169,6 +170,10 @@ def _day(folder: str, column: str) -> str | None:
     """The date of a partition, by its folder; None for one of no date."""
     found = re.search(rf"/{column}=(\d{{4}}-\d\d-\d\d)(/|$)", f"/{folder}")
     return found[1] if found else None
+
+
+def _millis(time: datetime) -> int:
+    return int(time.timestamp() * 1000)
 
 
 def _size(bytes_: int) -> str:
