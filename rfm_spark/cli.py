@@ -129,6 +129,26 @@ def segment(
 
 
 @app.command()
+def maintain(
+    config: Config,
+    as_of: AsOf,
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="list what would be done; nothing is changed")] = False,
+) -> None:
+    """Mend old tables, drop expired snapshots, compact small files, delete files that nobody needs."""
+    from rfm_spark.report import tables
+
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    done = project.maintain(_session(project, engine), day, dry_run=dry_run)
+    rows = [(one.table, one.action, one.what) for one in done.upkeep]
+    out.print(tables.plain("Maintenance", ("table", "action", "what"), rows) if rows else "Nothing is to be done.")
+    if dry_run:
+        out.print("Dry run: nothing was changed.")
+
+
+@app.command()
 def show(
     config: Config,
     as_of: AsOf,

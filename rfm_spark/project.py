@@ -15,7 +15,8 @@ from rfm_spark.errors import ConfigError, InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines.backfill import backfill
 from rfm_spark.pipelines.ingest import ingest, replay, stored
-from rfm_spark.pipelines.published import CURRENT, published
+from rfm_spark.pipelines.maintain import maintain
+from rfm_spark.pipelines.published import CURRENT, HISTORY, published
 from rfm_spark.pipelines.restated import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
@@ -100,10 +101,19 @@ class Project:
             segment(run, ingest(run, resolve))
         return run
 
+    def maintain(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
+        """Mend, drop expired snapshots, compact and remove old files; readers see the same but for what expired.
+
+        Returns: the run; its `upkeep` is what was done, or of a dry run what would be.
+        """
+        with self._run(spark, "maintain", as_of, dry_run=dry_run) as run:
+            maintain(run)
+        return run
+
     def read(self, spark: SparkSession, table: str) -> DataFrame:
         """A table as the complete runs left it, without what runs that died did.
 
-        `current_segments` is the newest snapshot of each segmentation.
+        `current_segments` is the newest snapshot of each segmentation, `segment_history` every stay in a segment.
 
         Raises: InputError where no complete run has written it.
         """
@@ -111,7 +121,8 @@ class Project:
         if table == "runs" and lake.exists("runs"):
             return lake.read("runs")
         now = published(lake)
-        frame = now.current_segments() if table == CURRENT else now.read(table)
+        views = {CURRENT: now.current_segments, HISTORY: now.history}
+        frame = views[table]() if table in views else now.read(table)
         if frame is None:
             raise InputError(f"no complete run has written {table} in {lake.place} yet; run `rfm-spark run` first")
         return frame

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MONEY = "decimal(18,2)"
+_SNAPSHOTS = ("snapshot_date", "to_snapshot")
 SUM_OF_MONEY = "decimal(28,2)"  # of any number of customers
 
 
@@ -48,7 +49,7 @@ class TableSpec:
     @property
     def snapshot(self) -> str | None:
         """The partition column that is a snapshot's date; None where a table holds no snapshots."""
-        return next((name for name in self.partitioned_by if name in ("snapshot_date", "to_snapshot")), None)
+        return next((name for name in self.partitioned_by if name in _SNAPSHOTS), None)
 
     def with_columns(self, *columns: Column) -> "TableSpec":
         """The same table with more columns, those already declared left as they are."""
@@ -149,7 +150,7 @@ CUSTOMER_METRICS = TableSpec(
         Column("first_order_date", "date", "first counted order ever", "project's time zone"),
         Column("last_order_date", "date", "last counted order ever", "project's time zone"),
         Column("last_contact_date", "date", "last contact or engagement ever", "project's time zone"),
-        _required("has_events", "boolean", "any event before the snapshot; false: a profile alone is known"),
+        Column("has_events", "boolean", "any event before the snapshot; false: a profile alone is known"),
     ),
     ("snapshot_date", "customer_key"),
     ("snapshot_date",),
@@ -264,7 +265,7 @@ RUNS = TableSpec(
     "one row a run, complete or failed, written last",
     (
         _required("run_id", "string", "identity of the run; every commit of the run carries it"),
-        _required("job", "string", "run, ingest, segment, or replay (ingest --replay)"),
+        _required("job", "string", "run, ingest, segment, maintain, or replay (ingest --replay)"),
         Column("as_of", "date", "the first instant not seen"),
         _required("started_at", "timestamp", "start", "UTC"),
         _required("ended_at", "timestamp", "end", "UTC"),
@@ -276,10 +277,25 @@ RUNS = TableSpec(
         _required("code_version", "string", "version of rfm_spark"),
         _required("engine", "string", "engine and version"),
         _required("inputs", "map<string,string>", "source: path or table it was read from"),
-        _required("counts", "map<string,bigint>", "rows by source and outcome, rows by table"),
+        _required("counts", "map<string,bigint>", "rows by source and outcome, rows and files by table"),
         _required("table_versions", "map<string,bigint>", "Delta version of each table that this run's readers use"),
     ),
     ("run_id",),
+)
+
+SEGMENT_HISTORY = TableSpec(
+    "segment_history",
+    "one row a customer, segmentation and unbroken stay in a segment; a view of `customer_segments`",
+    (
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("customer_key", "string", "the unified person"),
+        _required("segment", "string", "segment of the stay"),
+        _required("valid_from", "date", "first published snapshot of the stay"),
+        Column("valid_to", "date", "first later snapshot that has the customer elsewhere or not; null while it lasts"),
+        _required("snapshots", "bigint", "published snapshots of the stay", "snapshots"),
+    ),
+    ("segmentation", "customer_key", "valid_from"),
+    subject_key="customer_key",
 )
 
 TABLES: Mapping[str, TableSpec] = {

@@ -361,6 +361,42 @@ class Lake(Model):
         return self
 
 
+class Keep(Model):
+    """Which snapshots are kept: all of some days, then the last of each month, then the last of each year."""
+
+    daily: int = Field(ge=1, examples=[90], description="days before as_of of which every snapshot is kept")
+    monthly: int = Field(
+        default=0, ge=0, description="calendar months before as_of's, of each of which the last snapshot is kept"
+    )
+    yearly: int | None = Field(
+        default=None, ge=0, description="years before as_of's, of each of which the last is kept; default all years"
+    )
+
+
+RETENTION_FLOOR_HOURS = 168
+
+
+class Maintenance(Model):
+    """What `maintain` removes."""
+
+    retention_hours: int = Field(
+        default=RETENTION_FLOOR_HOURS, ge=0, description="how long files that no current version needs stay readable"
+    )
+    allow_short_retention: bool = Field(
+        default=False, description="less than 168 hours: what reads an older version may find its files gone"
+    )
+    keep: Keep | None = Field(default=None, description="snapshots that are kept; default all")
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> "Maintenance":
+        if self.retention_hours < RETENTION_FLOOR_HOURS and not self.allow_short_retention:
+            raise ValueError(
+                f"retention_hours of at least {RETENTION_FLOOR_HOURS}, so that runs and readers that have begun find "
+                "their files; or allow_short_retention: true beside it"
+            )
+        return self
+
+
 class ProjectConfig(Model):
     """One project: its question, its sources, and how customers are measured, scored and segmented."""
 
@@ -379,6 +415,7 @@ class ProjectConfig(Model):
     )
     segmentations: list[Segmentation] = Field(min_length=1)
     drift: Drift = Drift()
+    maintenance: Maintenance = Maintenance()
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")

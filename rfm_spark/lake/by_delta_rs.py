@@ -6,7 +6,9 @@ That is the history, tables and columns made before rows are written, and rows t
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -15,7 +17,9 @@ from pyspark.sql import types as T
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.lake.history import Commit, commit
 from rfm_spark.lake.place import Place, types
-from rfm_spark.schemas import TableSpec
+from rfm_spark.lake.shape import Compacted, Shape
+from rfm_spark.local import local_frame
+from rfm_spark.schemas import Column, TableSpec
 
 
 class ByDeltaRs:
@@ -50,10 +54,68 @@ class ByDeltaRs:
         """Take out the rows that this run has appended."""
         self._table(spec.name).delete(f"{spec.written_by} = '{self._run_id}'", commit_properties=self._properties())
 
+    def shape(self, table: str) -> Shape:
+        """What the table itself says of its columns, partitions and properties."""
+        it, known = self._table(table), types(self._place.table(table))
+        comments = {field.name: (field.metadata or {}).get("comment", "") for field in it.schema().fields}
+        columns = [Column(name, type_, comments[name]) for name, type_ in known.items()]
+        return Shape(tuple(columns), tuple(it.metadata().partition_columns), dict(it.metadata().configuration))
+
+    def files(self, table: str) -> list[str]:
+        """The data files of the newest version, by the folder that their partition has."""
+        return self._table(table).file_uris()
+
+    def drop(self, table: str, column: str, days: Iterable[str]) -> int:
+        """Delete all rows of some dates; returns how many."""
+        listed = ", ".join(f"DATE '{day}'" for day in days)
+        done = self._table(table).delete(f"{column} IN ({listed})", commit_properties=self._properties())
+        return done["num_deleted_rows"] or 0
+
+    def compact(self, table: str, column: str | None, days: Iterable[str], bytes_a_file: int) -> Compacted:
+        """Write the small files of some dates (None: of the whole table) again as few."""
+        done = self._table(table).optimize.compact(
+            partition_filters=[(column, "in", list(days))] if column else None,
+            target_size=bytes_a_file,
+            commit_properties=self._properties(),
+        )
+        bytes_ = [json.loads(done[name])["totalSize"] for name in ("filesRemoved", "filesAdded")]
+        return Compacted(done["numFilesRemoved"], done["numFilesAdded"], *bytes_)
+
+    def vacuum(self, table: str, hours: int, *, dry: bool) -> int:
+        """Delete files that no version younger than some hours needs, or tell how many."""
+
+        options = {"enforce_retention_duration": False, "full": True}  # the config has its own floor
+        # the list has those, too, that are gone already
+        files = [file for file in self._table(table).vacuum(hours, **options) if self._is_there(table, file)]
+        if files and not dry:
+            self._table(table).vacuum(hours, dry_run=False, commit_properties=self._properties(), **options)
+        return len(files)
+
+    def add_columns(self, table: str, columns: Iterable[Column]) -> None:
+        """Add columns, null in the rows that are there."""
+        added = {column.name: column for column in columns}
+        plain = local_frame(self._place.spark, [], [(column.name, column.type) for column in added.values()]).schema
+        fields = [T.StructField(f.name, f.dataType, True, {"comment": added[f.name].comment}) for f in plain]
+        self._table(table).alter.add_columns(_schema(fields).fields, commit_properties=self._properties())
+
+    def comment(self, table: str, column: str, comment: str) -> None:
+        """Say what a column means."""
+        told = {"comment": comment}
+        self._table(table).alter.set_column_metadata(column, told, commit_properties=self._properties())
+
+    def set_property(self, table: str, key: str, value: str) -> None:
+        """Set a property of the table."""
+        self._table(table).alter.set_table_properties({key: value}, commit_properties=self._properties())
+
     @contextmanager
     def settings(self, settings: Mapping[str, str]) -> Iterator[None]:
         """Such an engine has none for a commit."""
         yield
+
+    def _is_there(self, table: str, file: str) -> bool:
+        """Whether a file is there, by its name as it is or as in a URL; on another machine it is taken to."""
+        folder = self._place.path(table).removeprefix("file://")
+        return "://" in folder or any(Path(folder, name).exists() for name in (file, unquote(file)))
 
     def _create(self, spec: TableSpec, frame: DataFrame, properties: Mapping[str, str]) -> None:
         """Make an empty table of nullable columns, unless another run has just made it."""

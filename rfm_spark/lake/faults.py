@@ -16,6 +16,8 @@ _CONFLICTS = (
     "ConcurrentModification",
     "TABLE_OR_VIEW_ALREADY_EXISTS",
     "Failed to commit transaction",
+    "Metadata changed since last commit",
+    "Schema mismatch between new and old data",  # frames have the table's columns, unless it has just got more
 )
 
 

@@ -1,13 +1,18 @@
 """The commits of a table, newest first: from Delta's SQL, or from the log by the `deltalake` package."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from operator import attrgetter
 from typing import Any
 
-_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES")
+_METADATA = (
+    *("VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES"),
+    *("ADD COLUMNS", "ADD COLUMN", "CHANGE COLUMN", "UPDATE FIELD METADATA"),
+)
+_MAINTENANCE = ("OPTIMIZE", "REORG", *_METADATA)
+_DAY = r"\d{4}-\d\d-\d\d"
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,9 @@ class Commit:
     """One version of a table and how it came to be.
 
     `slice_` is what it replaced, as {column: date}; empty where it replaced all or nothing. `run_id` is None where a
-    commit carries none: those of other programs, and a MERGE by Sail.
+    commit carries none: those of other programs, and a MERGE by Sail. `dropped` are the snapshots that it deleted
+    whole; `at` is when it was made, and `vacuumed_before`, where it is a vacuum, when files had to be removed for it to
+    delete them, in milliseconds since 1970.
     """
 
     version: int
@@ -24,6 +31,14 @@ class Commit:
     overwrites: bool
     slice_: Mapping[str, str]
     rows: int
+    dropped: frozenset[str] = frozenset()
+    at: int = 0
+    vacuumed_before: int | None = None
+
+    @property
+    def removes_files(self) -> bool:
+        """Whether earlier versions may need files that this one does not; an append leaves them all."""
+        return self.overwrites or not self.operation.startswith(("WRITE", "CREATE TABLE", *_METADATA))
 
     @property
     def changes_rows(self) -> bool:
@@ -51,6 +66,9 @@ def commit(row: Mapping[str, Any]) -> Commit:
         parameters.get("mode") == "Overwrite" or "REPLACE TABLE" in operation,
         equalities(parameters.get("predicate")),
         int(metrics.get("numOutputRows", 0)),
+        snapshots(parameters.get("predicate")) if operation == "DELETE" else frozenset(),
+        at := int(row.get("timestamp") or 0),
+        at - _retention(parameters) if operation == "VACUUM START" else None,
     )
 
 
@@ -60,6 +78,17 @@ def equalities(predicate: str | None) -> dict[str, str]:
     The history spells a predicate in more than one way.
     """
     return dict(re.findall(r"(\w+)\W* = DATE ?'([\d-]+)'", predicate or ""))
+
+
+def _retention(parameters: Mapping[str, Any]) -> int:
+    """Milliseconds for which a vacuum left what was removed."""
+    return int(parameters.get("specifiedRetentionMillis") or parameters.get("defaultRetentionMillis") or 0)
+
+
+def snapshots(predicate: str | None) -> frozenset[str]:
+    """The dates of a predicate that names whole snapshots and nothing else, as `drop` writes it; else none."""
+    spelled = rf"(snapshot_date|to_snapshot)(#\d+)?|{_DAY}|::date|\b(DATE|IN|OR)\b|[\s\"'`\[\](),=]"
+    return frozenset() if re.sub(spelled, "", predicate or "x") else frozenset(re.findall(_DAY, predicate or ""))
 
 
 def newest_first(read: Callable[[int], list[Commit]]) -> Iterator[Commit]:
@@ -76,3 +105,15 @@ def newest_first(read: Callable[[int], list[Commit]]) -> Iterator[Commit]:
 def since(version: int, commits: Iterator[Commit]) -> Iterator[Commit]:
     """Those after a version."""
     return takewhile(lambda one: one.version > version, commits)
+
+
+def vacuum_is_due(oldest: int, commits: Iterable[Commit]) -> bool:
+    """Whether a commit before `oldest` has removed files, and no vacuum since would have deleted them."""
+    done = 0
+    for one in commits:
+        done = max(done, one.vacuumed_before or 0)
+        if one.at < done:
+            return False
+        if one.removes_files and one.at < oldest:
+            return True
+    return False

@@ -31,9 +31,9 @@ from rfm_spark.local import local_frame
 from rfm_spark.schemas import TABLES, TableSpec
 
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
-_TRIES = 3
+TRIES = 3
 _MORE_THAN_A_RUN_LIVES_THROUGH = 1000  # commits of others
-_STATISTICS = "delta.dataSkippingStatsColumns"
+STATISTICS = "delta.dataSkippingStatsColumns"
 _PERSONAL = {"customer_key", "source_customer_id", "event_id", "order_id", "record"}
 
 
@@ -61,11 +61,12 @@ class Lake:
         self.spark, self.run_id, self.dry = spark, run_id, dry
         self.place = Place(spark, config)
         self._delta_sql = engines.of(spark).delta_sql
-        self._delta: BySql | ByDeltaRs = (BySql if self._delta_sql else ByDeltaRs)(self.place, run_id)
+        self.delta: BySql | ByDeltaRs = (BySql if self._delta_sql else ByDeltaRs)(self.place, run_id)
         self.keep: Callable[[DataFrame], DataFrame] = DataFrame.persist  # of a dry lake; a run lets go of what it keeps
         self._used: dict[str, int] = {}
         self._commits: dict[str, _Own] = {}
         self._unnamed: set[tuple[str, int]] = set()
+        self._dropped: dict[str, int] = {}
 
     # --- reading ---
 
@@ -81,17 +82,22 @@ class Lake:
         """The newest version, or None where there is no table."""
         return self._history(table, 1)[0].version if self.exists(table) else None
 
+    def commits(self, table: str) -> Iterator[Commit]:
+        """The commits of a table, newest first."""
+        return newest_first(lambda limit: self._history(table, limit))
+
     def replaced_last(self, table: str, version: int, after: int, known: Container[str]) -> dict[date, int]:
         """Snapshots that a run other than the `known` has replaced between two versions: the version of the last time.
 
-        Commits that the log no longer holds are not seen.
+        Those that were dropped as well, by whichever run. Commits that the log no longer holds are not seen.
         """
         found: dict[date, int] = {}
         snapshot = TABLES[table].snapshot or ""
-        for one in since(after, self._newest_first(table)):
+        for one in since(after, self.commits(table)):
             day = one.slice_.get(snapshot)
-            if one.version <= version and one.run_id not in known and day and one.overwrites:
-                found.setdefault(date.fromisoformat(day), one.version)
+            replaced = {day} if day and one.overwrites and one.run_id not in known else set()
+            for each in replaced | one.dropped if one.version <= version else ():
+                found.setdefault(date.fromisoformat(each), one.version)
         return found
 
     def appended_by(self, table: str, after: int, version: int) -> frozenset[str] | None:
@@ -101,7 +107,7 @@ class Lake:
         """
         if version == after:
             return frozenset()
-        commits = [one for one in since(after, self._newest_first(table)) if one.version <= version]
+        commits = [one for one in since(after, self.commits(table)) if one.version <= version]
         changes = [one for one in commits if one.changes_rows]
         if len(commits) != version - after or not all(one.appends and one.run_id for one in changes):
             return None
@@ -147,8 +153,8 @@ class Lake:
         app, version = _once(spec.name, base)
         self._write(spec, frame, "append", {"txnAppId": app, "txnVersion": version})
         done = self._committed(spec.name, {})
-        if isinstance(self._delta, ByDeltaRs):
-            self._take_out_if_overtaken(self._delta, spec, base)
+        if isinstance(self.delta, ByDeltaRs):
+            self._take_out_if_overtaken(self.delta, spec, base)
         return done
 
     def append(self, spec: TableSpec, frame: DataFrame) -> Written:
@@ -168,19 +174,24 @@ class Lake:
             return self._kept(changes)
         settings = {USER_METADATA: self.run_id}
         if base is not None:
-            self._check_unchanged(spec.name, base)
             settings |= dict(zip((_TXN_APP, _TXN_VERSION), _once(spec.name, base), strict=True))
         on = " AND ".join(f"t.`{name}` = s.`{name}`" for name in spec.key)
         into = "MERGE WITH SCHEMA EVOLUTION INTO" if "INSERT *" in clauses else "MERGE INTO"
         view = "changes_" + re.sub(r"\W", "_", self.run_id)
         before = None if self._delta_sql else self.version(spec.name)
-        with translated(f"{spec.name} at {self.place}"), self._delta.settings(settings):
-            changes.createOrReplaceTempView(view)
-            try:
-                into = f"{into} {self.place.identifier(spec.name)} t"
-                self.spark.sql(f"{into} USING {view} s ON {on} {clauses}").collect()
-            finally:
-                self.spark.catalog.dropTempView(view)
+        statement = f"{into} {self.place.identifier(spec.name)} t USING {view} s ON {on} {clauses}"
+
+        def write() -> None:
+            if base is not None:
+                self._check_unchanged(spec.name, base)
+            with translated(f"{spec.name} at {self.place}"), self.delta.settings(settings):
+                changes.createOrReplaceTempView(view)
+                try:
+                    self.spark.sql(statement).collect()
+                finally:
+                    self.spark.catalog.dropTempView(view)
+
+        self._beside_maintenance(spec.name, write)
         if before is not None:
             self._know_merge(spec.name, before)
         return self._committed(spec.name, {}, or_none=base is None)
@@ -216,6 +227,13 @@ class Lake:
         for table in self._commits:
             self._check_own(table)
 
+    def dropped(self) -> dict[str, int]:
+        """The versions of slices that `maintain` has dropped since this run wrote them, as `verify` has found.
+
+        Readers of this run are sent there, and not to a later version as for all else.
+        """
+        return self._dropped
+
     def versions(self) -> dict[str, int]:
         """The version of each table that this run used or, where it wrote, left."""
         return self._used | {table: commit.version for table, commit in self._commits.items()}
@@ -229,25 +247,27 @@ class Lake:
     def _overwrite(
         self, spec: TableSpec, frame: DataFrame, options: Mapping[str, str], slice_: Mapping[str, str]
     ) -> None:
-        tries = 1 if self._delta_sql else _TRIES
+        tries = 1 if self._delta_sql else TRIES
         for left in reversed(range(tries)):
             before = None if self._delta_sql else self.version(spec.name)
             try:
                 return self._write(spec, frame, "overwrite", options)
             except ConflictError:
-                later = since(-1 if before is None else before, self._newest_first(spec.name))
+                later = since(-1 if before is None else before, self.commits(spec.name))
                 if not left or any(one.overwrote(slice_) for one in later):
                     raise
         return None
 
     def _check_own(self, table: str) -> None:
         mine = self._commits[table]
-        for one in since(mine.version, self._newest_first(table)):
+        for one in since(mine.version, self.commits(table)):
             if not self._is_own(table, one) and one.overwrote(mine.slice_):
                 raise ConflictError(
                     f"another run replaced the same slice of {table} in {self.place} while this one was working; "
                     "its result stands, this one is not published: run again if it should be"
                 )
+            if mine.slice_.get("snapshot_date") in one.dropped:
+                self._dropped[table] = mine.version
 
     def _check_unchanged(self, table: str, base: int | None) -> None:
         if self.exists(table) and self._others_since(table, base):
@@ -255,7 +275,7 @@ class Lake:
 
     def _others_since(self, table: str, base: int | None) -> list[Commit]:
         """What other runs have changed since a version (None: since there was no table)."""
-        later = since(-1 if base is None else base, self._newest_first(table))
+        later = since(-1 if base is None else base, self.commits(table))
         return [one for one in later if one.changes_rows and not self._is_own(table, one)]
 
     def _is_own(self, table: str, one: Commit) -> bool:
@@ -263,7 +283,7 @@ class Lake:
 
     def _know_merge(self, table: str, before: int) -> None:
         """Remember the MERGE that this run has just made; of two at one time only one commits."""
-        made = [one for one in since(before, self._newest_first(table)) if one.operation == "MERGE" and not one.run_id]
+        made = [one for one in since(before, self.commits(table)) if one.operation == "MERGE" and not one.run_id]
         if len(made) > 1:
             raise _overtaken(table, self.place)
         self._unnamed |= {(table, one.version) for one in made}
@@ -276,23 +296,34 @@ class Lake:
                 delta.take_out(spec)
             raise _overtaken(spec.name, self.place)
 
-    def _newest_first(self, table: str) -> Iterator[Commit]:
-        return newest_first(lambda limit: self._history(table, limit))
-
     def _history(self, table: str, limit: int) -> list[Commit]:
         with translated(f"{table} at {self.place}"):
-            return self._delta.history(table, limit)
+            return self.delta.history(table, limit)
 
     def _write(self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str]) -> None:
-        with translated(f"{spec.name} at {self.place}"):
-            self._delta.write(spec, frame, mode, options, {_STATISTICS: _with_statistics(spec)})
+        def write() -> None:
+            with translated(f"{spec.name} at {self.place}"):
+                self.delta.write(spec, frame, mode, options, {STATISTICS: with_statistics(spec)})
+
+        self._beside_maintenance(spec.name, write)
+
+    def _beside_maintenance(self, table: str, write: Callable[[], None]) -> None:
+        """Write, and write again where the commit it lost to is one of maintenance: that left the rows as they were."""
+        for left in reversed(range(TRIES)):
+            try:
+                return write()
+            except ConflictError:
+                newest = next(self.commits(table), None) if left and self.exists(table) else None
+                if newest is None or (newest.changes_rows and not newest.dropped):
+                    raise
+        return None
 
     def _committed(self, table: str, slice_: Mapping[str, str], *, or_none: bool = False) -> Written:
         """Our newest commit on the table; a write that Delta skipped as already done has none.
 
         With `or_none` neither has one that found nothing to do: the table stays as it is.
         """
-        for one in islice(self._newest_first(table), _MORE_THAN_A_RUN_LIVES_THROUGH):
+        for one in islice(self.commits(table), _MORE_THAN_A_RUN_LIVES_THROUGH):
             if self._is_own(table, one):
                 self._commits[table] = _Own(one.version, slice_)
                 return Written(self.read(table, one.version), one.rows, one.version)
@@ -337,12 +368,12 @@ def _overtaken(table: str, place: Place) -> ConflictError:
     return ConflictError(f"another run wrote {table} in {place} first; nothing of this one is published: run again")
 
 
-def _with_statistics(spec: TableSpec) -> str:
+def with_statistics(spec: TableSpec) -> str:
     """The columns whose least and greatest values the log may hold: no person's, nor the partitions', which it has."""
     shown = [c.name for c in spec.columns if c.name not in _PERSONAL and _has_statistics(c.type)]
     return ",".join(f"`{name}`" for name in shown if name not in spec.partitioned_by)
 
 
 def _has_statistics(type_: str) -> bool:
-    """Not those that Delta refuses; nor fractions, whose last digit Sail 0.7 gets wrong, which reads constants there."""
+    """Not those that Delta refuses; nor fractions: Sail 0.7 reads constants there, and gets their last digit wrong."""
     return not type_.startswith(("array", "map", "struct", "boolean", "double", "float"))

@@ -1,7 +1,8 @@
 """What readers see: every table as the complete runs left it.
 
 A run commits its slices before its row of `runs`, and they stay in the tables if it dies. So a snapshot is read at
-a version that holds it as its own newest complete run left it, and one that no complete run made is not there.
+a version that holds it as its own newest complete run left it, and one that no complete run made is not there. Nor is
+one that a complete `maintain` has dropped, until a later run makes it again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,26 +19,30 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.sql import union
+from rfm_spark.steps import segment_history
 
 COMPLETE = "complete"
-CURRENT = "current_segments"
+CURRENT, HISTORY = "current_segments", "segment_history"
 SNAPSHOT_JOBS = ("run", "segment")
+# `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
+DROPPED, MARK = "dropped.", "customer_segments"
 
 
 @dataclass(frozen=True)
 class Published:
     """The complete runs of a lake, as they were when asked.
 
-    `runs` are they, in the order they ended: run_id, job, as_of, ended_at, code_version,
-    table_versions, counts. `versions` is each
-    table's greatest of all of them, since versions only grow: the newest run's alone would miss what a run beside it
-    published in the meantime. `snapshots` holds the versions of each published as_of, ascending.
+    `runs` are they, in the order they ended: run_id, job, as_of, ended_at, code_version, table_versions, counts.
+    `versions` is each table's greatest of all of them, since versions only grow: the newest run's alone would miss
+    what a run beside it published in the meantime. `snapshots` holds the versions of each published as_of, ascending,
+    `dropped` the dates that are published no more.
     """
 
     lake: Lake
     runs: Sequence[Row]
     versions: Mapping[str, int]
     snapshots: Mapping[date, Mapping[str, int]]
+    dropped: frozenset[date] = frozenset()
 
     @property
     def run_ids(self) -> frozenset[str]:
@@ -62,7 +67,7 @@ class Published:
         if snapshot is None:
             return whole
         day = F.col(snapshot)
-        own = {each: at[table] for each, at in self.snapshots.items() if table in at and as_of in (None, each)}
+        own = {each: at for each, at in self._own(table).items() if as_of in (None, each)}
         torn = self._torn(table, version, own)
         frames = [whole.filter(day.isin([each for each in own if each not in torn]))]
         frames += [self.lake.read(table, own[each]).filter(day == F.lit(each)) for each in torn]
@@ -76,6 +81,22 @@ class Published:
         newest = segments.groupBy("segmentation").agg(F.max("snapshot_date").alias("snapshot_date"))
         key = ["segmentation", "snapshot_date"]
         return segments.join(F.broadcast(newest), key, "left_semi").select(segments.columns)
+
+    def history(self) -> DataFrame | None:
+        """One row a customer, segmentation and unbroken stay in a segment; None where no snapshot is published."""
+        segments = self.read("customer_segments")
+        return segment_history.stays(segments) if segments is not None else None
+
+    def oldest(self, table: str) -> int | None:
+        """The oldest version that readers of a table are sent to; None where no complete run has it."""
+        version = self.versions.get(table)
+        if version is None or schemas.TABLES[table].snapshot is None:
+            return version
+        own = self._own(table)
+        return min([version, *(own[day] for day in self._torn(table, version, own))])
+
+    def _own(self, table: str) -> dict[date, int]:
+        return {day: at[table] for day, at in self.snapshots.items() if table in at}
 
     def _torn(self, table: str, version: int, own: Mapping[date, int]) -> list[date]:
         """Snapshots that a run which never completed has replaced since they were published."""
@@ -91,15 +112,21 @@ def complete_runs(lake: Lake) -> DataFrame:
 
 def published(lake: Lake) -> Published:
     """What the complete runs have published until now. One job over `runs`, a row a run."""
-    found = complete_runs(lake).select(
-        "run_id", "job", "as_of", "ended_at", "code_version", "table_versions", "counts"
-    ).collect()
+    names = ("run_id", "job", "as_of", "ended_at", "code_version", "table_versions", "counts")
+    found = complete_runs(lake).select(*names).collect()
     rows = sorted(found, key=lambda row: (row["ended_at"], row["run_id"]))
+    dropped: dict[date, int] = {}
+    for row in (row for row in rows if row["job"] == "maintain"):
+        for name, version in row["counts"].items():
+            if name.startswith(DROPPED):
+                day = date.fromisoformat(name.removeprefix(DROPPED))
+                dropped[day] = max(version, dropped.get(day, version))
     snapshots: dict[date, dict[str, int]] = {}
     for row in sorted((row for row in rows if row["job"] in SNAPSHOT_JOBS), key=lambda row: row["as_of"]):
         snapshots[row["as_of"]] = greatest(snapshots.get(row["as_of"], {}), row["table_versions"])
+    kept = {day: at for day, at in snapshots.items() if day not in dropped or at.get(MARK, 0) > dropped[day]}
     versions: dict[str, int] = reduce(greatest, (row["table_versions"] for row in rows), {})
-    return Published(lake, rows, versions, snapshots)
+    return Published(lake, rows, versions, kept, frozenset(snapshots.keys() - kept.keys()))
 
 
 def greatest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

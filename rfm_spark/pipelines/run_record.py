@@ -15,7 +15,7 @@ from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import RfmSparkError
-from rfm_spark.lake import Lake, cause
+from rfm_spark.lake import Done, Lake, cause
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.kept import Kept
 from rfm_spark.pipelines.published import COMPLETE, define_current_segments, greatest, published
@@ -57,6 +57,7 @@ class Run:
     migrations: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     moves: Moves | None = None
+    upkeep: list[Done] = field(default_factory=list)
     _kept: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:
@@ -108,7 +109,7 @@ def recorded(run: Run) -> Iterator[None]:
 
 
 def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
-    versions = greatest(published(run.lake).versions, run.lake.versions())
+    versions = greatest(published(run.lake).versions, run.lake.versions()) | run.lake.dropped()
     row = (
         run.run_id,
         run.job,

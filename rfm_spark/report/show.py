@@ -13,9 +13,9 @@ from rfm_spark.config.words import did_you_mean
 from rfm_spark.errors import ConfigError
 from rfm_spark.report import tables
 from rfm_spark.report.snapshot import Read, config_of, of_snapshot
-from rfm_spark.schemas import TABLES
+from rfm_spark.schemas import SEGMENT_HISTORY, TABLES
 
-_SPECS = {"current_segments": TABLES["customer_segments"], **TABLES}
+_SPECS = {"current_segments": TABLES["customer_segments"], "segment_history": SEGMENT_HISTORY, **TABLES}
 SHOWN = ("segments", *_SPECS)
 
 
@@ -63,8 +63,8 @@ def print_segments(console: Console, config: ProjectConfig, profiles: Sequence[M
 
 
 def _segments(console: Console, read: Read, as_of: date) -> None:
+    profiles = of_snapshot(read("segment_profiles"), as_of).collect()  # before its run is asked: it may be dropped
     config = config_of(read("runs"), as_of)
-    profiles = of_snapshot(read("segment_profiles"), as_of).collect()
     print_segments(console, config, [row.asDict() for row in profiles])
 
 

@@ -1,5 +1,7 @@
 """A lake in a catalog: the same tables, and `current_segments` a view that any session of the catalog reads."""
 
+from datetime import date
+
 import pytest
 from e2e import faults
 from e2e.faults import FIRST, SECOND
@@ -22,6 +24,13 @@ def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monk
         tiny.segment(spark, as_of=SECOND)
         assert {row[0] for row in view(spark)} == {SECOND}
         assert view(spark) == sorted(map(tuple, tiny.read(spark, "current_segments").collect()))
+        before = view(spark)
+        policy = "maintenance={keep: {daily: 1, yearly: 0}, retention_hours: 0, allow_short_retention: true}"
+        short = Project.load(config, ["lake={catalog: spark_catalog, schema: tiny}", policy])
+        for _ in range(2):  # the second deletes the files of what the first has dropped
+            short.maintain(spark, as_of=date(2030, 1, 1))
+            assert view(spark) == before
+        assert {row["snapshot_date"] for row in tiny.read(spark, "customer_metrics").collect()} == {SECOND}
     finally:
         spark.sql("DROP SCHEMA IF EXISTS tiny CASCADE")
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["tests/steps", "tests/lake/test_lake.py", "tests/lake/test_sources.py", "tests/e2e/test_bad_input.py"]
-SLOW = ["against_oracle", "commands", "currencies", "faults", "published_numbers", "replay", "scoring", "segment"]
+LAKE = [f"tests/lake/test_{name}.py" for name in ("lake", "sources", "upkeep")]
+QUICK = ["tests/steps", *LAKE, "tests/e2e/test_bad_input.py"]
+JOBS = ["against_oracle", "commands", "currencies", "faults", "maintain", "published_numbers", "replay", "scoring"]
+SLOW = [*JOBS, "segment"]
 
 
 def test_steps_lake_and_bad_input():

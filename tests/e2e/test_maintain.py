@@ -1,0 +1,228 @@
+"""Maintain a lake: readers see the same but for what expired, whoever writes beside it and wherever it dies."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from e2e import faults
+from e2e.commands import rfm_spark
+from e2e.faults import FIRST, LATER, SECOND, SNAPSHOTS
+
+from rfm_spark.errors import ConflictError, InputError
+
+AS_OF = date(2021, 6, 1)
+KEEP = {"maintenance": "{keep: {daily: 1, monthly: 8}}"}  # the months from October
+KEEP_ARGUMENT = f"maintenance={KEEP['maintenance']}"
+SHORT = {"maintenance": "{keep: {daily: 1, monthly: 8}, retention_hours: 0, allow_short_retention: true}"}
+
+
+@pytest.fixture
+def undisturbed(spark, tmp_path_factory) -> faults.Undisturbed:
+    return faults.undisturbed(spark, tmp_path_factory)
+
+
+@pytest.fixture
+def config(undisturbed) -> Path:
+    return undisturbed.config
+
+
+@pytest.fixture
+def lake(undisturbed, tmp_path) -> str:
+    """A copy of the lake with the snapshots of July and October."""
+    return str(shutil.copytree(undisturbed.folder / "october", tmp_path / "lake"))
+
+
+def rows_seen(spark, tiny) -> dict[str, list[dict]]:
+    """What readers see of every table and view."""
+    names = (*faults.TABLES, "current_segments", "segment_history")
+    return {name: [rounded(row.asDict()) for row in tiny.read(spark, name).collect()] for name in names}
+
+
+def rounded(row: dict) -> dict:
+    """Without the last bit of fractions, which Sail may misread from the statistics of a file of one row."""
+    return {name: round(value, 12) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def in_order(rows: list[dict]) -> list[str]:
+    return sorted(map(repr, rows))
+
+
+def without(day: date, seen: dict[str, list[dict]]) -> dict[str, list[str]]:
+    """What is left for readers once a snapshot is gone."""
+    return {
+        name: in_order(row for row in rows if row.get("snapshot_date") != day)
+        for name, rows in seen.items()
+        if name != "segment_history"
+    }
+
+
+def versions(lake: str) -> dict[str, int]:
+    return {path.name: DeltaTable(path).version() for path in Path(lake).iterdir()}
+
+
+def dates(spark, tiny, table: str) -> set[date]:
+    return {row["snapshot_date"] for row in tiny.read(spark, table).select("snapshot_date").distinct().collect()}
+
+
+def test_what_expired_goes_and_all_else_stays(spark, config, lake, undisturbed):
+    tiny, dropping = faults.project(config, lake), faults.project(config, lake, **KEEP)
+    before, at = rows_seen(spark, tiny), versions(lake)
+    planned = dropping.maintain(spark, AS_OF, dry_run=True)
+    assert versions(lake) == at
+    assert without(date.min, rows_seen(spark, tiny)) == without(date.min, before)
+
+    done = dropping.maintain(spark, AS_OF)
+    assert [(one.table, one.action) for one in planned.upkeep] == [(one.table, one.action) for one in done.upkeep]
+    assert [one.table for one in done.upkeep if one.action == "drop"] == list(SNAPSHOTS)
+    assert done.counts["customer_segments.rows_dropped"] == 20
+    after = rows_seen(spark, tiny)
+    assert without(date.min, after) == without(FIRST, before)
+    assert {row["valid_from"] for row in after["segment_history"]} == {SECOND}
+    run = tiny.read(spark, "runs").where("job = 'maintain'").head()
+    assert (run["status"], run["counts"][f"dropped.{FIRST}"]) == ("complete", at["customer_segments"] - 1)
+    july = tiny.read(spark, "runs").where(f"as_of = DATE'{FIRST}'").head()
+    for table, version in july["table_versions"].items():  # within retention
+        assert faults.content(f"{lake}/{table}", version) == undisturbed.july[table]
+    said = rfm_spark(spark, "show", config, "--as-of", FIRST, "--lake", lake)
+    assert said.code == 2
+    assert f"no snapshot of {FIRST}; published: {SECOND}" in said.log
+    again = dropping.maintain(spark, AS_OF)
+    assert [one.action for one in again.upkeep] == []
+
+    tiny.segment(spark, as_of=FIRST)  # made again, it is there again
+    assert dates(spark, tiny, "customer_segments") == {FIRST, SECOND}
+    assert without(date.min, rows_seen(spark, tiny)) == without(date.min, before)
+    tiny.segment(spark, as_of=LATER)
+    assert dates(spark, tiny, "customer_metrics") == {FIRST, SECOND, LATER}
+
+
+def test_the_newest_and_what_scoring_names_stay(spark, config, lake):
+    frozen = {"segmentations.value.scoring.method": "frozen", "segmentations.value.scoring.snapshot": str(FIRST)}
+    tiny = faults.project(config, lake, maintenance="{keep: {daily: 1, yearly: 0}}", **frozen)
+    done = tiny.maintain(spark, date(2030, 1, 1))
+    assert [one for one in done.upkeep if one.action == "drop"] == []
+    assert dates(spark, tiny, "cut_points") == {FIRST, SECOND}
+
+
+def test_of_one_that_dies_nothing_is_seen(spark, config, lake, monkeypatch):
+    """After each step, and with a later run at another date, whose versions hold what it has dropped."""
+    from rfm_spark.lake import Upkeep
+
+    tiny, dropping = faults.project(config, lake), faults.project(config, lake, **KEEP)
+    before = rows_seen(spark, tiny)
+    for step in ("drop", "vacuum"):
+        with monkeypatch.context() as patched:
+            act = getattr(Upkeep, step)
+
+            def die(self, spec, *rest, act=act, step=step):
+                done = act(self, spec, *rest)
+                if spec.name == "customer_segments":
+                    raise faults.Killed(step)
+                return done
+
+            patched.setattr(Upkeep, step, die)
+            with pytest.raises(faults.Killed, match=step):
+                dropping.maintain(spark, AS_OF)
+        assert without(date.min, rows_seen(spark, tiny)) == without(date.min, before), step
+    tiny.segment(spark, as_of=LATER)
+    later = rows_seen(spark, tiny)
+    for table in SNAPSHOTS:
+        assert in_order(r for r in later[table] if r["snapshot_date"] != LATER) == in_order(before[table]), table
+    dropping.maintain(spark, AS_OF)
+    assert dates(spark, tiny, "customer_segments") == {SECOND, LATER}
+
+
+def test_beside_runs_that_are_at_work(spark, config, lake, undisturbed):
+    """A maintain within a run: neither notices, not even where the run makes the snapshot that expired."""
+
+    def maintain():
+        faults.project(config, lake, **KEEP).maintain(spark, AS_OF)
+
+    tiny = faults.project(config, lake)
+    october = {row["customer_key"]: row["segment"] for row in tiny.read(spark, "current_segments").collect()}
+    faults.project(config, lake, before={"cut points": maintain}).segment(spark, as_of=FIRST)
+    assert dates(spark, tiny, "customer_segments") == dates(spark, tiny, "customer_metrics") == {FIRST, SECOND}
+    assert faults.published(spark, tiny)["events"] == undisturbed.october["events"]
+
+    faults.project(config, lake, before={"quarantine": maintain}).run(spark, as_of=SECOND)
+    assert dates(spark, tiny, "customer_metrics") == {SECOND}
+    segments = {row["customer_key"]: row["segment"] for row in tiny.read(spark, "current_segments").collect()}
+    assert segments == october
+    assert {row["status"] for row in tiny.read(spark, "runs").collect()} == {"complete"}
+
+
+def test_what_no_complete_run_brought_stays_unseen(spark, config, undisturbed, tmp_path, monkeypatch):
+    lake, orders = str(tmp_path / "lake"), tmp_path / "shop"
+    folder = shutil.copytree(config.parent, orders, ignore=shutil.ignore_patterns("july", "october", "lake"))
+    (folder / "orders" / "summer.csv").rename(folder / "summer.csv")
+    tiny = faults.project(folder / "project.yaml", lake)
+    tiny.run(spark, as_of=FIRST)
+    before = rows_seen(spark, tiny)
+    (folder / "summer.csv").rename(folder / "orders" / "summer.csv")
+    with monkeypatch.context() as patched:
+        faults.kill_after(patched, "customers")
+        with pytest.raises(faults.Killed):
+            tiny.ingest(spark, as_of=SECOND)
+    short = faults.project(folder / "project.yaml", lake, **SHORT)
+    for _ in range(2):
+        left = [one.table for one in short.maintain(spark, AS_OF).upkeep if one.what.startswith("left: readers")]
+        assert "customers" in left
+        assert without(date.min, rows_seen(spark, tiny)) == without(date.min, before)
+    tiny.ingest(spark, as_of=SECOND)
+    assert len(rows_seen(spark, tiny)["events"]) > len(before["events"])
+
+
+def test_one_that_loses_each_time_says_so(spark, config, lake, monkeypatch):
+    from rfm_spark.lake import Upkeep
+
+    tiny = faults.project(config, lake, **KEEP)
+    before = rows_seen(spark, tiny)
+    compact = Upkeep.compact
+
+    def lose(self, spec):
+        if spec.name == "events":
+            raise ConflictError("another writer")
+        return compact(self, spec)
+
+    monkeypatch.setattr(Upkeep, "compact", lose)
+    with pytest.raises(ConflictError, match=r"other runs were writing events in .*run maintain again") as raised:
+        tiny.maintain(spark, AS_OF)
+    assert raised.value.exit_code == 4
+    assert without(date.min, rows_seen(spark, tiny)) == without(date.min, before)
+    monkeypatch.undo()
+    tiny.maintain(spark, AS_OF)
+    assert dates(spark, tiny, "customer_segments") == {SECOND}
+
+
+def test_the_command_says_what_it_does(spark, config, lake, tmp_path):
+    dry = rfm_spark(spark, "maintain", config, "--as-of", AS_OF, "--lake", lake, "--dry-run", "--set", KEEP_ARGUMENT)
+    assert dry.code == 0
+    assert [row[:2] for row in dry.rows if row[1] == "drop"] == [(table, "drop") for table in SNAPSHOTS]
+    assert dry.lines[-1] == "Dry run: nothing was changed."
+    said = rfm_spark(spark, "maintain", config, "--as-of", AS_OF, "--lake", lake, "--set", KEEP_ARGUMENT)
+    assert ("customer_segments", "drop", f"{FIRST}, 20 rows") in said.rows
+    said = rfm_spark(spark, "maintain", config, "--as-of", AS_OF, "--lake", lake, "--set", KEEP_ARGUMENT)
+    assert said.out == "Nothing is to be done.\n"
+    shown = rfm_spark(spark, "show", config, "segment_history", "--as-of", AS_OF, "--lake", lake)
+    assert shown.row("valid_to")[0] == "date"
+    assert "20 rows" in shown.lines
+    empty = rfm_spark(spark, "maintain", config, "--as-of", AS_OF, "--lake", tmp_path / "none")
+    assert empty.code == 2
+    assert "no table in" in empty.log
+
+
+def test_a_short_retention_is_not_a_slip(config):
+    said = rfm_spark(None, "check", config, "--set", "maintenance.retention_hours=24")
+    assert said.code == 2
+    assert "retention_hours of at least 168" in said.log
+    assert "allow_short_retention: true" in said.log
+    allowed = "maintenance={retention_hours: 24, allow_short_retention: true}"
+    assert rfm_spark(None, "check", config, "--set", allowed).code == 0
+    assert "retention_hours: 168" in rfm_spark(None, "check", config, "--defaults").out
+
+
+def test_a_lake_without_tables(spark, config, tmp_path):
+    with pytest.raises(InputError, match="no table in"):
+        faults.project(config, str(tmp_path / "none")).maintain(spark, AS_OF)
