@@ -92,7 +92,7 @@ class Lake:
         Those that were dropped as well, by whichever run. Commits that the log no longer holds are not seen.
         """
         found: dict[date, int] = {}
-        snapshot = TABLES[table].snapshot or ""
+        snapshot = TABLES[table].snapshot if table in TABLES else "snapshot_date"
         for one in since(after, self.commits(table)):
             day = one.slice_.get(snapshot)
             replaced = {day} if day and one.overwrites and one.run_id not in known else set()
@@ -139,7 +139,7 @@ class Lake:
             self._check_own(first)
         options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
         self._overwrite(spec, frame, options, days)
-        return self._committed(spec.name, days)
+        return self._committed(spec.name, days, or_none=not self._delta_sql)
 
     def append_once(self, spec: TableSpec, frame: DataFrame, base: int | None) -> Written:
         """Append what was decided against version `base` (None: there was no table).
@@ -163,7 +163,7 @@ class Lake:
         if self.dry:
             return self._kept(frame)
         self._write(spec, frame, "append", {})
-        return self._committed(spec.name, {})
+        return self._committed(spec.name, {}, or_none=not self._delta_sql)
 
     def merge(self, spec: TableSpec, changes: DataFrame, clauses: str, base: int | None = None) -> Written:
         """One MERGE of `changes` (alias s) into the table (alias t) on its key; `clauses` are the WHEN parts.
