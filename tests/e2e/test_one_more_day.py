@@ -88,8 +88,8 @@ def test_an_event_replaced_since(spark, shop):
     ("as_of", "sections"),
     [
         (NEXT, {"refunds": {"policy": "ignore"}}),
-        (NEXT, {"reference_period": {"months": 6, "sub_periods": 3}}),
-        (NEXT, {"reference_period": {"all": True, "sub_periods": 2}}),
+        pytest.param(NEXT, {"reference_period": {"months": 6, "sub_periods": 3}}, marks=pytest.mark.slow),
+        pytest.param(NEXT, {"reference_period": {"all": True, "sub_periods": 2}}, marks=pytest.mark.slow),
         pytest.param(date(2024, 4, 15), {}, marks=pytest.mark.slow),
         pytest.param(FIRST - timedelta(days=1), {}, marks=pytest.mark.slow),
     ],
@@ -100,6 +100,7 @@ def test_what_cannot_be_moved_on_is_made_of_all_events(spark, shop, as_of, secti
     assert ways(project.segment(spark, as_of=as_of)) == (0, 23)
 
 
+@pytest.mark.slow
 def test_where_nearly_everybody_orders_all_is_made_anew(spark, shop):
     rows = "".join(f"z{n},quiet{n},z,2024-02-29,sale,1\n" for n in range(10))
     project = shop({"in/2.csv": HEAD + rows})
@@ -122,6 +123,7 @@ def test_rows_of_a_run_that_died_are_late_too(spark, shop, monkeypatch):
     assert_whole(spark, project, NEXT)
 
 
+@pytest.mark.slow
 def test_moved_on_from_the_day_before_that(spark, shop):
     """Each from a snapshot that was moved on itself; and again at a date that is published."""
     project = shop({"in/2.csv": NEXT_DAY})

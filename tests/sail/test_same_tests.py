@@ -14,8 +14,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAKE = [f"tests/lake/test_{name}.py" for name in ("lake", "sources", "upkeep")]
 QUICK = ["tests/steps", *LAKE, "tests/e2e/test_bad_input.py"]
-JOBS = ["against_oracle", "commands", "currencies", "faults", "maintain", "published_numbers", "replay", "scoring"]
-SLOW = [*JOBS, "segment"]
+SLOW = [
+    "against_oracle",
+    "backfill",
+    "commands",
+    "currencies",
+    "drift",
+    "evolution",
+    "faults",
+    "ledger",
+    "maintain",
+    "one_more_day",
+    "published_numbers",
+    "replay",
+    "scoring",
+    "segment",
+]
 
 
 def test_steps_lake_and_bad_input():

@@ -122,7 +122,12 @@ def profiles_at(spark, i: int):
 
 @pytest.mark.parametrize(
     ("policy", "months", "sub_periods"),
-    [("net_on_order_date", 12, 4), ("net_on_refund_date", 12, 3), ("ignore", 6, 1), ("net_on_order_date", 1, 1)],
+    [
+        ("net_on_order_date", 12, 4),
+        pytest.param("net_on_refund_date", 12, 3, marks=pytest.mark.slow),
+        pytest.param("ignore", 6, 1, marks=pytest.mark.slow),
+        pytest.param("net_on_order_date", 1, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_each_snapshot_moved_on_is_the_one_of_all_events(spark, seen, policy, months, sub_periods):
     period = ReferencePeriod(months=months, sub_periods=sub_periods)
