@@ -98,6 +98,7 @@ def test_what_expired_goes_and_all_else_stays(spark, config, lake, undisturbed):
     assert dates(spark, tiny, "customer_metrics") == {FIRST, SECOND, LATER}
 
 
+@pytest.mark.slow
 def test_the_newest_and_what_scoring_names_stay(spark, config, lake):
     frozen = {"segmentations.value.scoring.method": "frozen", "segmentations.value.scoring.snapshot": str(FIRST)}
     tiny = faults.project(config, lake, maintenance="{keep: {daily: 1, yearly: 0}}", **frozen)
@@ -106,6 +107,7 @@ def test_the_newest_and_what_scoring_names_stay(spark, config, lake):
     assert dates(spark, tiny, "cut_points") == {FIRST, SECOND}
 
 
+@pytest.mark.slow
 def test_of_one_that_dies_nothing_is_seen(spark, config, lake, monkeypatch):
     """After each step, and with a later run at another date, whose versions hold what it has dropped."""
     from rfm_spark.lake import Upkeep
@@ -134,6 +136,7 @@ def test_of_one_that_dies_nothing_is_seen(spark, config, lake, monkeypatch):
     assert dates(spark, tiny, "customer_segments") == {SECOND, LATER}
 
 
+@pytest.mark.slow
 def test_beside_runs_that_are_at_work(spark, config, lake, undisturbed):
     """A maintain within a run: neither notices, not even where the run makes the snapshot that expired."""
 
@@ -153,6 +156,7 @@ def test_beside_runs_that_are_at_work(spark, config, lake, undisturbed):
     assert {row["status"] for row in tiny.read(spark, "runs").collect()} == {"complete"}
 
 
+@pytest.mark.slow
 def test_what_no_complete_run_brought_stays_unseen(spark, config, undisturbed, tmp_path, monkeypatch):
     lake, orders = str(tmp_path / "lake"), tmp_path / "shop"
     folder = shutil.copytree(config.parent, orders, ignore=shutil.ignore_patterns("july", "october", "lake"))
@@ -174,6 +178,7 @@ def test_what_no_complete_run_brought_stays_unseen(spark, config, undisturbed, t
     assert len(rows_seen(spark, tiny)["events"]) > len(before["events"])
 
 
+@pytest.mark.slow
 def test_one_that_loses_each_time_says_so(spark, config, lake, monkeypatch):
     from rfm_spark.lake import Upkeep
 

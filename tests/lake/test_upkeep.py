@@ -227,7 +227,7 @@ def _text():
     return F.col("value").cast("string")
 
 
-@pytest.mark.parametrize("write", ["replace", "merge", "append"])
+@pytest.mark.parametrize("write", ["replace", pytest.param("merge", marks=pytest.mark.slow), "append"])
 def test_a_writer_that_upkeep_overtakes_writes_all_the_same(lake_of, upkeep_of, frame, lake_path, write):
     """It has read the table before the files are compacted and the columns change, and commits after."""
     from pyspark.sql import functions as F
