@@ -41,6 +41,8 @@ class Published:
         if version is None:
             return None
         whole, day = self.lake.read(table, version), F.col("snapshot_date")
+        if table == schemas.INGESTED_FILES.name:  # what a run that died has read counts for nothing
+            return whole.join(complete_runs(self.lake).select("run_id"), "run_id", "left_semi")
         if "snapshot_date" not in schemas.TABLES[table].partitioned_by:
             return whole
         own = {each: at[table] for each, at in self.snapshots.items() if table in at and as_of in (None, each)}
