@@ -45,8 +45,8 @@ def count_events(run: Run, settled: DataFrame | None, names: Iterable[str]) -> d
     """Count rows by source, file, outcome and reasons: the one pass that makes and keeps the settled rows.
 
     Reads: `settled` (source, source_file, outcome, reasons, by_other, held), None where there is no row.
-    Records: accepted, quarantined, exact_duplicates and reason.<reason> of each named source; `freed`, if any: rows that
-        were held in quarantine, which are none of those read, and go to events.
+    Records: accepted, quarantined, exact_duplicates and reason.<reason> of each named source; `freed`, if any: rows
+        that were held in quarantine, which are none of those read, and go to events.
     Returns: a tally of each (source, file).
     Raises: EnvironmentFault where they are not as many as were read.
     """
