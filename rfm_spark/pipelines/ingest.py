@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -45,8 +46,8 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
-        held = quarantine.held_of(run, delivered)
-        settlement = _settle(run, mapped, judged_rates, held, delivered.files(ledger.CHANGED)) if mapped else _NOTHING
+        held = quarantine.held_of(run, delivered, reads=bool(mapped))
+        settlement = _settle(run, mapped, judged_rates, held, delivered) if mapped else _NOTHING
         tallies = conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
         conservation.count_others(run, {**profiles, **judged_rates})
         stage.rows = conservation.total(run, "rows_read")
@@ -151,49 +152,60 @@ def _settle(
     mapped: Mapping[str, DataFrame],
     judged_rates: Mapping[str, DataFrame],
     held: quarantine.Held = quarantine.NONE,
-    changed: Sequence[tuple[str, str]] = (),
+    delivered: ledger.Delivery = ledger.NONE,
 ) -> _Settlement:
-    """Judge and settle the rows of event sources, those read and those of `held` that others may have made good.
-
-    `changed`: files whose events are replaced by what is read of them.
-    """
+    """Judge and settle the rows of event sources, those read and those of `held` that others may have made good."""
     base = run.lake.version("events")
     existing = run.lake.read("events", base) if base is not None else None
     clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
     dated = rates.spans(union(clean_rates)) if clean_rates else None
-    read = [
-        (s, frames[s.name], late)
+    judged = [
+        _judge(run, source, frames[source.name], dated, held=late)
         for frames, late in ((mapped, False), (held.mapped, True))
-        for s in run.config.event_sources()
-        if s.name in frames
+        for source in run.config.event_sources()
+        if source.name in frames
     ]
-    judged = [_judge(run, s, frame, dated, held=late) for s, frame, late in read]
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
-    # the raw record is made only where it may be needed: it is wide, and clean rows drop it
-    refund = F.lit(nets_orders) & (F.col("event_type") == "refund")
-    needed = (F.size("reasons") > 0) | refund | F.col("held")
-    nothing = F.lit(None).cast("string")
-    hash_ = F.col("record.hash") if held.may_pass is not None else nothing
-    hash_alone = F.struct(nothing.alias("json"), hash_.alias("hash"), nothing.alias("schema"))
-    recorded = [
-        choose(contract.with_record(frame), needed, {"record": F.col("record")}, {"record": hash_alone})
-        for frame in judged
-    ]
+    recorded = [_recorded(frame, refunds=nets_orders, hashed=held.may_pass is not None) for frame in judged]
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
-    rows = _identify(run, union(recorded), twice=few or bool(changed))
-    against, stale = existing, None
-    if existing is not None:
-        against = existing.select(*_HELD_AGAINST)
-        if changed:
-            against, stale = _without_stale(run, against, rows, changed)
-    settled = events.settle(rows, against, few=few)
-    settled = run.keep(settled if stale is None else events.over_stale(settled, stale))
+    changed = delivered.files(ledger.CHANGED) if existing is not None else []
+    keep = run.cut if few else run.keep
+    rows = _identify(run, union(recorded), keep if few or changed else run.reused)
+    against = existing.select(*_HELD_AGAINST) if existing is not None else None
+    stale = None
+    if against is not None and changed:
+        against, stale = _without_stale(run, against, rows, changed)
+    months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
+    same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
+    settled = events.settle(rows, same_months, few=few)
+    settled = keep(settled if stale is None else events.over_stale(settled, stale))
     if nets_orders:
         orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
         settled = events.match_refunds(settled, orders, few=few)
+        settled = run.cut(settled) if few else settled
     removed = None if stale is None else run.keep(events.removed(settled, stale))
     return _Settlement(judged, settled, existing, base, removed)
+
+
+def _recorded(judged: DataFrame, *, refunds: bool, hashed: bool) -> DataFrame:
+    """The rows with their raw record, where it may be needed: it is wide, and clean rows drop it."""
+    refund = F.lit(refunds) & (F.col("event_type") == "refund")
+    nothing = F.lit(None).cast("string")
+    hash_ = F.col("record.hash") if hashed else nothing
+    hash_alone = F.struct(nothing.alias("json"), hash_.alias("hash"), nothing.alias("schema"))
+    needed = (F.size("reasons") > 0) | refund | F.col("held")
+    return choose(contract.with_record(judged), needed, {"record": F.col("record")}, {"record": hash_alone})
+
+
+def _months(rows: DataFrame, alike: bool) -> list[date] | None:
+    """The months of the rows, where events of the same identity have the same date; None where they may have another.
+
+    Without a declared id a row is its own identity, and read alike it has one date.
+    """
+    if not alike:
+        return None
+    return [row[0] for row in rows.select("event_month").distinct().collect() if row[0] is not None]
 
 
 def _without_stale(
@@ -218,12 +230,12 @@ def _of_kind(run: Run, kind: str) -> list[Source]:
     return [source for source in run.config.sources if source.kind == kind]
 
 
-def _identify(run: Run, judged: DataFrame, *, twice: bool) -> DataFrame:
-    """The rows with their `event_id`; kept where they are gone through `twice`."""
+def _identify(run: Run, judged: DataFrame, keep: Callable[[DataFrame], DataFrame]) -> DataFrame:
+    """The rows with their `event_id`."""
     if any(source.event_id_columns is None for source in run.config.event_sources()):
-        return (run.keep if twice else run.reused)(events.identify(judged))
+        return keep(events.identify(judged))
     rows = events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
-    return run.keep(rows) if twice else rows
+    return rows if keep == run.reused else keep(rows)
 
 
 def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark import __version__, schemas
@@ -20,7 +20,7 @@ from rfm_spark.config.models import ProjectConfig, Source
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.conservation import Tally
-from rfm_spark.pipelines.published import published
+from rfm_spark.pipelines.published import complete_runs, published
 from rfm_spark.sources import listing
 from rfm_spark.sources.listing import Listed
 
@@ -51,6 +51,8 @@ class Delivery:
     found: Mapping[str, list[Found]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     """Sources of which a complete run has read files."""
+    alike: frozenset[str] = frozenset()
+    """Sources without a declared event_id all of whose files, ever since, were judged as they are today."""
 
     def chosen(self, source: Source) -> list[str] | None:
         """The files of a source that are to be read; None: all that it has, and it is a fault if that is nothing."""
@@ -59,14 +61,13 @@ class Delivery:
             return [] if source.name in self.known and listing.may_be_empty(source) else None
         return None if all(one.is_read for one in files) else [one.listed.path for one in files if one.is_read]
 
-    def pending(self) -> int:
-        """How many files are to be read."""
-        return sum(one.is_read for files in self.found.values() for one in files)
-
     def files(self, *statuses: str) -> list[tuple[str, str]]:
         """(source, path) of the files that are read, of these statuses or any."""
         wanted = statuses or (NEW, CHANGED, AGAIN)
         return [(name, one.listed.path) for name, files in self.found.items() for one in files if one.status in wanted]
+
+
+NONE = Delivery()
 
 
 def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Delivery:
@@ -85,7 +86,17 @@ def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Del
         mine = {path: trail for (name, path), trail in trails.items() if name == source.name}
         found[source.name] = _beside_changed([*_decided(listed, mine, complete, judged_by[source.name])])
     known = frozenset(name for (name, _), trail in trails.items() if trail[0]["run_id"] in complete)
-    return Delivery(judged_by, found, known)
+    otherwise = {
+        name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != judged_by.get(name)
+    }
+    undeclared = {source.name for source in of_files if source.event_id_columns is None}
+    alike = undeclared - otherwise if _from_the_start(lake) else set()
+    return Delivery(judged_by, found, known, frozenset(alike))
+
+
+def has_landed(spark: SparkSession, config: ProjectConfig) -> bool:
+    """Whether any event source has a new or changed file."""
+    return bool(delivery(Lake(spark, config.lake), config).files(NEW, CHANGED))
 
 
 def write(
@@ -135,6 +146,12 @@ def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[
             trail.clear()
         trail.append(row)
     return trails
+
+
+def _from_the_start(lake: Lake) -> bool:
+    """Whether the ledger has every file that brought an event: it is younger than the first lakes."""
+    before = complete_runs(lake).filter(~F.map_contains_key("table_versions", schemas.INGESTED_FILES.name))
+    return before.isEmpty()
 
 
 def _decided(

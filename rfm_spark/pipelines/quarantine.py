@@ -42,10 +42,10 @@ class Held:
 NONE = Held()
 
 
-def held_of(run: Run, delivered: ledger.Delivery) -> Held:
-    """What of the table an ingest of this delivery judges again.
+def held_of(run: Run, delivered: ledger.Delivery, *, reads: bool) -> Held:
+    """What of the table an ingest of this delivery judges again; `reads`: it reads rows of events.
 
-    Rules: where any file is read, rows of other files are judged again whose reasons depend on other rows: a refund
+    Rules: where it does, rows of other files are judged again whose reasons depend on other rows: a refund
         without its order, a contradiction.
     """
     if not run.lake.exists("quarantine"):
@@ -57,11 +57,10 @@ def held_of(run: Run, delivered: ledger.Delivery) -> Held:
     if not _judges_otherwise(run):
         others = others.filter(late)
     may_pass = None if others.isEmpty() else others
-    files = delivered.files()
-    if not files:
+    if not reads:
         return Held(may_pass=may_pass)
-    read, of_file = ledger.frame(run.lake, files), ["source", "source_file"]
-    beside = run.keep(rows.filter(of_files & late).join(read, of_file, "left_anti"))
+    read, of_file = ledger.frame(run.lake, delivered.files()), ["source", "source_file"]
+    beside = run.cut(rows.filter(of_files & late).join(read, of_file, "left_anti"))
     leaving = rows.join(read, of_file, "left_semi").unionAll(beside)
     if leaving.isEmpty():
         return Held(may_pass=may_pass)

@@ -7,11 +7,13 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from e2e import faults, landing
+from e2e.commands import rfm_spark
 from e2e.landing import AS_OF, HEAD, Drop
 from oracle import generate
 
@@ -217,6 +219,34 @@ def test_an_empty_folder_is_a_fault_only_at_first(spark, folder):
         (folder / path).unlink()
     counts = ingest(spark, folder, [])
     assert (parts(counts, "shop"), parts(counts, "till")) == ([0, 0, 0, 0], [0, 0, 0, 0])
+
+
+def test_watch_runs_as_files_land(spark, folder, monkeypatch):
+    """A look with a run, one without, one with a file more, then a signal: the process ends well."""
+    from threading import Event
+
+    landing.land(folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
+    looks = []
+
+    class Quick(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout != 3:  # not the command's
+                return super().wait(timeout)
+            looks.append(len(looks))
+            if len(looks) == 2:
+                landing.land(folder, [Drop("shop/two.csv", TWO)])
+            if len(looks) == 3:
+                signal.raise_signal(signal.SIGTERM)
+            return self.is_set()
+
+    monkeypatch.setattr("threading.Event", Quick)
+    said = rfm_spark(spark, "run", folder / "project.yaml", "--as-of", AS_OF, "--watch", "--every-seconds", 3)
+    assert (said.code, len(looks)) == (0, 3)
+    assert [line.split(" ", 2)[2] for line in said.lines] == [
+        "4 rows read: 4 accepted, 0 quarantined, 0 exact duplicates",
+        "nothing new",
+        "3 rows read: 1 accepted, 1 quarantined, 1 exact duplicates",
+    ]
 
 
 def test_a_run_that_died_after_its_events_has_read_nothing(spark, folder, monkeypatch):
