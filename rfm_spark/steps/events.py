@@ -121,8 +121,8 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) 
         F.col("source_file").alias("_their_file"),
     )
     if few:
-        ids = rows.select("source", "event_id").distinct()
-        theirs = F.broadcast(theirs.join(F.broadcast(ids), ["source", "event_id"], "left_semi"))
+        ids = F.broadcast(rows.select("source", "event_id"))
+        theirs = F.broadcast(theirs.join(ids, ["source", "event_id"], "left_semi"))
     # without a declared id the row is its own identity, so that what changed is its mapping: the newest holds
     replaced_since = F.col("declared_id") & F.array_contains("_earlier", F.col("content_hash"))
     same = (F.col("content_hash") == F.col("_theirs")) | replaced_since

@@ -78,7 +78,8 @@ def state(spark, folder: Path, lake: str) -> dict[str, list[str]]:
 # --- in any order --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("more", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [0, 1, 2])
 def test_files_in_any_order_are_as_one_run_over_all(spark, folder, more):
     seed = generate.seed_from_environment() + more
     print(f"seed {seed}")
@@ -133,6 +134,7 @@ def amounts(spark, folder: Path) -> Counter:
     return Counter((row["event_id"], row["customer_key"], float(row["amount"])) for row in found)
 
 
+@pytest.mark.slow
 def test_each_file_is_read_once_and_again_where_it_says_something_else(spark, folder):
     first = ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
     assert (parts(first, "shop"), parts(first, "till")) == ([3, 3, 0, 0], [1, 1, 0, 0])
@@ -249,6 +251,7 @@ def test_watch_runs_as_files_land(spark, folder, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_a_run_that_died_after_its_events_has_read_nothing(spark, folder, monkeypatch):
     """Nor where the file is corrected before the next run."""
     ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])

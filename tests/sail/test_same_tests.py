@@ -13,7 +13,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["tests/steps", "tests/lake/test_lake.py", "tests/lake/test_sources.py", "tests/e2e/test_bad_input.py"]
-SLOW = ["against_oracle", "commands", "currencies", "faults", "published_numbers", "replay", "scoring", "segment"]
+SLOW = [
+    "against_oracle",
+    "commands",
+    "currencies",
+    "faults",
+    "ledger",
+    "published_numbers",
+    "replay",
+    "scoring",
+    "segment",
+]
 
 
 def test_steps_lake_and_bad_input():
