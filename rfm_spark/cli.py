@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,9 +68,18 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="all gates, sizes and moves; nothing is published")
     ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="run again as files land, until SIGINT or SIGTERM")] = False,
+    every_seconds: Annotated[
+        int | None, typer.Option("--every-seconds", min=1, help="with --watch: how often to look; default 60")
+    ] = None,
 ) -> None:
     """Ingest and segment as one run, and print the segments."""
+    if (every_seconds and not watch) or (watch and dry_run):
+        raise ConfigError("--every-seconds goes with --watch, and --watch does not go with --dry-run")
     project, day = _project(config, set_, lake, engine), _date(as_of)
+    if watch:
+        _watch(project, _session(project, engine), day, every_seconds or 60)
+        return
     done = project.run(_session(project, engine), day, dry_run=dry_run)
     _report_rows(project, done)
     _report_segments(project, done)
@@ -288,6 +297,35 @@ def _date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"found {text!r}, expected a date such as 2011-12-10") from None
+
+
+def _watch(project: "Project", spark: "SparkSession", day: date, seconds: int) -> None:
+    """One line a look. A signal ends it after the run that is under way, a second one at once."""
+    ended = threading.Event()
+
+    def end(*_: object) -> None:
+        if ended.is_set():
+            sys.exit(0)
+        ended.set()
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {which: signal.signal(which, end) for which in (signal.SIGINT, signal.SIGTERM) if in_main}
+    try:
+        for done in project.watch(spark, day, lambda: ended.wait(seconds)):
+            out.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {_told(done)}", soft_wrap=True, highlight=False)
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+def _told(done: "Run | None") -> str:
+    if done is None:
+        return "nothing new"
+    from rfm_spark.pipelines.conservation import total
+
+    outcomes = ("accepted", "quarantined", "exact_duplicates")
+    parts = ", ".join(f"{total(done, name):,} {name.replace('_', ' ')}" for name in outcomes)
+    return f"{total(done, 'rows_read'):,} rows read: {parts}"
 
 
 def _report_rows(project: "Project", done: "Run") -> None:

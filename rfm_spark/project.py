@@ -13,6 +13,7 @@ from rfm_spark import engines, session
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import ConfigError, InputError
 from rfm_spark.lake import Lake
+from rfm_spark.pipelines import ledger
 from rfm_spark.pipelines.backfill import backfill
 from rfm_spark.pipelines.ingest import ingest, replay, stored
 from rfm_spark.pipelines.maintain import maintain
@@ -109,6 +110,16 @@ class Project:
         with self._run(spark, "maintain", as_of, dry_run=dry_run) as run:
             maintain(run)
         return run
+
+    def watch(self, spark: SparkSession, as_of: date, ended: Callable[[], bool]) -> Iterator[Run | None]:
+        """Run, and run again as files land, until `ended`, which is asked after each look and may take its time.
+
+        Yields: a look each: the run, or None where no source of events has a new or changed file. Tables and profiles
+            are not looked at, and come along with the next run. A run that fails raises, and ends it.
+        """
+        yield self.run(spark, as_of)
+        while not ended():
+            yield self.run(spark, as_of) if ledger.has_landed(spark, self.config) else None
 
     def read(self, spark: SparkSession, table: str) -> DataFrame:
         """A table as the complete runs left it, without what runs that died did.

@@ -114,7 +114,7 @@ QUARANTINE = TableSpec(
     "quarantine",
     "one row a source row that did not meet the contract",
     (
-        _required("quarantine_id", "string", "MD5 of source, record_hash and occurrence"),
+        _required("quarantine_id", "string", "MD5 of source, record_hash, file and occurrence in it"),
         _required("source", "string", "name of the source"),
         _required("reasons", "array<string>", "every reason, sorted"),
         _required("record", "string", "the raw row as JSON"),
@@ -128,6 +128,29 @@ QUARANTINE = TableSpec(
     ("ingest_date",),
     "record",
     "run_id",
+)
+
+INGESTED_FILES = TableSpec(
+    "ingested_files",
+    "one row a file that a run has read, or looked into and found as it was; it counts if the run is complete",
+    (
+        _required("run_id", "string", "run that read it"),
+        _required("source", "string", "name of the source"),
+        _required("path", "string", "its address, as in source_file"),
+        _required("bytes", "bigint", "size", "bytes"),
+        _required("modified_at", "timestamp", "when it was last written", "UTC"),
+        Column("content_hash", "string", "SHA-256 of the content; null where it is not on the driver's machine"),
+        _required("judged_by", "string", "SHA-256 of what its rows were judged by: config, rates and code"),
+        _required("status", "string", "new, changed, again (only judged otherwise), or touched (as it was: not read)"),
+        _required("rows_read", "bigint", "its rows, when it was last read", "rows"),
+        _required("accepted", "bigint", "rows that went to events", "rows"),
+        _required("quarantined", "bigint", "rows that went to quarantine", "rows"),
+        _required("exact_duplicates", "bigint", "rows that events had already", "rows"),
+        _required("brought_by_others", "bigint", "exact duplicates of what another file has brought", "rows"),
+        _required("ingested_at", "timestamp", "start of the run", "UTC"),
+    ),
+    ("run_id", "source", "path"),
+    written_by="run_id",
 )
 
 CUSTOMER_METRICS = TableSpec(
@@ -304,6 +327,7 @@ TABLES: Mapping[str, TableSpec] = {
         EVENTS,
         CUSTOMERS,
         QUARANTINE,
+        INGESTED_FILES,
         CUSTOMER_METRICS,
         CUT_POINTS,
         CUSTOMER_SEGMENTS,

@@ -92,7 +92,7 @@ class Lake:
         Those that were dropped as well, by whichever run. Commits that the log no longer holds are not seen.
         """
         found: dict[date, int] = {}
-        snapshot = TABLES[table].snapshot if table in TABLES else "snapshot_date"
+        snapshot = (TABLES[table].snapshot if table in TABLES else None) or "snapshot_date"
         for one in since(after, self.commits(table)):
             day = one.slice_.get(snapshot)
             replaced = {day} if day and one.overwrites and one.run_id not in known else set()

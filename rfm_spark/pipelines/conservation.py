@@ -4,6 +4,7 @@ The rows read are counted where they are read, before anything is joined, shuffl
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -14,30 +15,66 @@ from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import events
 
 
-def count_read(run: Run, mapped: Mapping[str, DataFrame]) -> None:
-    """Count the rows that each source holds; Parquet and Delta know it without being read.
+@dataclass
+class Tally:
+    """What became of the rows of one file, or of a source of tables; `others`: doubles of what another file brought."""
 
-    Reads: `mapped`, a frame a source, one row a row of it. Records: `<source>.rows_read`.
+    accepted: int = 0
+    quarantined: int = 0
+    exact_duplicates: int = 0
+    others: int = 0
+
+    @property
+    def rows_read(self) -> int:
+        """All of them."""
+        return self.accepted + self.quarantined + self.exact_duplicates
+
+
+def count_read(run: Run, mapped: Mapping[str, DataFrame], names: Iterable[str]) -> None:
+    """Count the rows that are read of each source; Parquet and Delta know it without being read.
+
+    Reads: `mapped`, a frame a source, one row a row of it. Records: `<source>.rows_read`, 0 for those of `names` that
+        have no frame.
     """
     each = [frame.select(F.lit(name).alias("source")) for name, frame in mapped.items()]
     rows = reduce(DataFrame.unionAll, each).groupBy("source").count().collect() if each else []
-    run.counts |= {f"{name}.rows_read": 0 for name in mapped} | {f"{r['source']}.rows_read": r["count"] for r in rows}
+    run.counts |= {f"{name}.rows_read": 0 for name in names} | {f"{r['source']}.rows_read": r["count"] for r in rows}
 
 
-def count_events(run: Run, settled: DataFrame, names: Iterable[str]) -> None:
-    """Count rows by source, outcome and reasons: the one pass that makes and keeps the settled rows.
+def count_events(run: Run, settled: DataFrame | None, names: Iterable[str]) -> dict[tuple[str, str | None], Tally]:
+    """Count rows by source, file, outcome and reasons: the one pass that makes and keeps the settled rows.
 
-    Reads: `settled` (source, outcome, reasons). Records: accepted, quarantined, exact_duplicates and
-        reason.<reason> of each named source.
+    Reads: `settled` (source, source_file, outcome, reasons, by_other, held), None where there is no row.
+    Records: accepted, quarantined, exact_duplicates and reason.<reason> of each named source; `freed`, if any: rows
+        that were held in quarantine, which are none of those read, and go to events.
+    Returns: a tally of each (source, file).
     Raises: EnvironmentFault where they are not as many as were read.
     """
-    rows = settled.groupBy("source", "outcome", "reasons").count().collect()
-    for name in names:
-        mine = [(r["outcome"], r["reasons"], r["count"]) for r in rows if r["source"] == name]
-        kept = sum(n for outcome, _, n in mine if outcome in (events.ACCEPTED, events.REPLACED))
-        doubled = sum(n for outcome, _, n in mine if outcome == events.DUPLICATE)
-        bad = [(reasons, n) for outcome, reasons, n in mine if outcome == events.QUARANTINED]
-        _record(run, name, kept, doubled, bad)
+    by = ("source", "source_file", "outcome", "reasons", "by_other", "held")
+    rows = settled.groupBy(*by).count().collect() if settled is not None else []
+    tallies: dict[tuple[str, str | None], Tally] = {}
+    bad: dict[str, list[tuple[list[str], int]]] = {name: [] for name in names}
+    for row in rows:
+        source, outcome, n = row["source"], row["outcome"], row["count"]
+        kept = outcome in (events.ACCEPTED, events.REPLACED)
+        if row["held"]:
+            if kept:
+                run.counts[f"{source}.freed"] = run.counts.get(f"{source}.freed", 0) + n
+            continue
+        tally = tallies.setdefault((source, row["source_file"]), Tally())
+        if kept:
+            tally.accepted += n
+        elif outcome == events.DUPLICATE:
+            tally.exact_duplicates += n
+            tally.others += n if row["by_other"] else 0
+        else:
+            tally.quarantined += n
+            bad[source].append((row["reasons"], n))
+    for name in bad:
+        mine = [tally for (source, _), tally in tallies.items() if source == name]
+        kept_of_it, doubled = sum(one.accepted for one in mine), sum(one.exact_duplicates for one in mine)
+        _record(run, name, kept_of_it, doubled, bad[name])
+    return tallies
 
 
 def count_others(run: Run, judged: Mapping[str, DataFrame]) -> None:

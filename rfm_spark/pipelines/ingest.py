@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas, sources
 from rfm_spark.config.models import Source
 from rfm_spark.errors import InputError
-from rfm_spark.pipelines import conservation, quarantine
+from rfm_spark.pipelines import conservation, ledger, quarantine
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import choose, union
@@ -47,27 +47,31 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     Raises: InputError, GateError before anything is written; ConflictError where another ingest was faster.
     """
     with run.stage("sources") as stage:
-        mapped = {source.name: sources.read(run.spark, source) for source in run.config.sources}
         run.inputs.update({source.name: sources.place(source) for source in run.config.sources})
+        whole = {s.name: sources.read(run.spark, s) for s in run.config.sources if s.kind != "events"}
         profiles = {
-            s.name: run.keep(contract.judge_profiles(mapped[s.name], s, run.config)) for s in _of_kind(run, "profile")
+            s.name: run.keep(contract.judge_profiles(whole[s.name], s, run.config)) for s in _of_kind(run, "profile")
         }
         if before_rows is not None:
             before_rows(run, profiles.values())
-        conservation.count_read(run, mapped)
+        judged_rates = _judge_rates(run, whole)
+        delivered = ledger.delivery(run.lake, run.config, _fingerprint(judged_rates))
+        mapped = _mapped(run, delivered)
+        conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
-        held = quarantine.may_pass(run)
-        settlement = _settle(run, mapped, hashed=held is not None)
-        conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
-        conservation.count_others(run, {**profiles, **settlement.rates})
+        held = quarantine.held_of(run, delivered, reads=bool(mapped))
+        settlement = _settle(run, mapped, judged_rates, held, delivered) if mapped else _NOTHING
+        tallies = conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
+        conservation.count_others(run, {**profiles, **judged_rates})
         stage.rows = conservation.total(run, "rows_read")
         conservation.gate(run)
     with run.stage("events") as stage:
+        ledger.write(run.lake, run.started_at, delivered, tallies)
         all_events, stage.rows = _write_events(run, settlement)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
-        others = [*profiles.values(), *settlement.rates.values()]
+        others = [*profiles.values(), *judged_rates.values()]
         quarantine.write(run, settlement.judged, settlement.settled, others, held)
     with run.stage("customers"):
         all_profiles = _write_customers(run, profiles)
@@ -84,14 +88,15 @@ def replay(run: Run, reason: str | None) -> None:
     with run.stage("quarantine") as stage:
         held = quarantine.held(run, [source.name for source in run.config.event_sources()], reason)
         mapped = quarantine.mapped_again(run, held)
-        conservation.count_read(run, mapped)
-        names, stage.rows = list(mapped), conservation.total(run, "rows_read")
-        mapped |= {s.name: sources.read(run.spark, s) for s in _of_kind(run, "rates")}
-    if not names:
+        run.inputs.update(dict.fromkeys(mapped, "quarantine"))
+        conservation.count_read(run, mapped, mapped)
+        stage.rows = conservation.total(run, "rows_read")
+    if not mapped:
         return
     with run.stage("contract") as stage:
-        settlement = _settle(run, mapped)
-        conservation.count_events(run, settlement.settled, names)
+        rates_now = {s.name: sources.read(run.spark, s) for s in _of_kind(run, "rates")}
+        settlement = _settle(run, mapped, _judge_rates(run, rates_now))
+        conservation.count_events(run, settlement.settled, mapped)
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("events") as stage:
         _, stage.rows = _write_events(run, settlement)
@@ -115,85 +120,174 @@ def stored(run: Run, at: Mapping[str, int] | None = None) -> Ingested:
 
 @dataclass(frozen=True)
 class _Settlement:
-    """Judged rows, a frame an event source, and all with their outcome; rates; the events they were held against."""
+    """Judged rows, a frame an event source, and all with their outcome; the events they were held against.
 
-    judged: Sequence[DataFrame]
-    settled: DataFrame
-    rates: Mapping[str, DataFrame]
-    existing: DataFrame | None
-    base: int | None
+    `removed`: (source, event_id, event_month) of events that a changed file brought and has no more.
+    """
+
+    judged: Sequence[DataFrame] = ()
+    settled: DataFrame | None = None
+    existing: DataFrame | None = None
+    base: int | None = None
+    removed: DataFrame | None = None
 
 
-def _settle(run: Run, mapped: Mapping[str, DataFrame], *, hashed: bool = False) -> _Settlement:
-    """Judge and settle the rows of event sources; `hashed`: the hash of every raw row is kept, of clean ones too."""
+_NOTHING = _Settlement()
+_FEW = 200_000  # rows whose ids fit a broadcast
+_HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
+_HELD_AGAINST += ["event_type", "customer_key", "order_id"]
+
+
+def _mapped(run: Run, delivered: ledger.Delivery) -> dict[str, DataFrame]:
+    """The rows of event sources that are to be read, without the sources that have none."""
+    mapped = {}
+    for source in run.config.event_sources():
+        chosen = delivered.chosen(source)
+        if chosen is None or chosen:
+            try:
+                mapped[source.name] = sources.read(run.spark, source, chosen)
+            except sources.NoRows:
+                if source.name not in delivered.known:
+                    raise
+    return mapped
+
+
+def _judge_rates(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    return {s.name: run.keep(contract.judge_rates(mapped[s.name], s, run.config)) for s in _of_kind(run, "rates")}
+
+
+def _fingerprint(judged_rates: Mapping[str, DataFrame]) -> str | None:
+    """Another text where a rate is another; None without rates. One job over them."""
+    clean = [frame.filter(F.size("reasons") == 0).select("content_hash") for frame in judged_rates.values()]
+    if not clean:
+        return None
+    return str(union(clean).agg(F.sum(F.col("content_hash").cast("decimal(38,0)"))).collect()[0][0])
+
+
+def _settle(
+    run: Run,
+    mapped: Mapping[str, DataFrame],
+    judged_rates: Mapping[str, DataFrame],
+    held: quarantine.Held = quarantine.NONE,
+    delivered: ledger.Delivery = ledger.NONE,
+) -> _Settlement:
+    """Judge and settle the rows of event sources, those read and those of `held` that others may have made good."""
     base = run.lake.version("events")
     existing = run.lake.read("events", base) if base is not None else None
-    judged_rates = {
-        s.name: run.keep(contract.judge_rates(mapped[s.name], s, run.config)) for s in _of_kind(run, "rates")
-    }
     clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
     dated = rates.spans(union(clean_rates)) if clean_rates else None
-    judged = [_judge(run, s, mapped[s.name], dated) for s in run.config.event_sources() if s.name in mapped]
+    judged = [
+        _judge(run, source, frames[source.name], dated, held=late)
+        for frames, late in ((mapped, False), (held.mapped, True))
+        for source in run.config.event_sources()
+        if source.name in frames
+    ]
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
-    # the raw record is made only where it may be needed: it is wide, and clean rows drop it
-    needed = (F.size("reasons") > 0) | (F.lit(nets_orders) & (F.col("event_type") == "refund"))
+    recorded = [_recorded(frame, refunds=nets_orders, hashed=held.may_pass is not None) for frame in judged]
+    few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
+    changed = delivered.files(ledger.CHANGED) if existing is not None else []
+    keep = run.cut if few else run.keep
+    rows = _identify(run, union(recorded), keep if few or changed else run.reused)
+    against = existing.select(*_HELD_AGAINST) if existing is not None else None
+    stale = None
+    if against is not None and changed:
+        against, stale = _without_stale(run, against, rows, changed)
+    months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
+    same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
+    settled = events.settle(rows, same_months, few=few)
+    settled = keep(settled if stale is None else events.over_stale(settled, stale))
+    if nets_orders:
+        orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
+        settled = events.match_refunds(settled, orders, few=few)
+        settled = run.cut(settled) if few else settled
+    removed = None if stale is None else run.keep(events.removed(settled, stale))
+    return _Settlement(judged, settled, existing, base, removed)
+
+
+def _recorded(judged: DataFrame, *, refunds: bool, hashed: bool) -> DataFrame:
+    """The rows with their raw record, where it may be needed: it is wide, and clean rows drop it."""
+    refund = F.lit(refunds) & (F.col("event_type") == "refund")
     nothing = F.lit(None).cast("string")
     hash_ = F.col("record.hash") if hashed else nothing
     hash_alone = F.struct(nothing.alias("json"), hash_.alias("hash"), nothing.alias("schema"))
-    recorded = [
-        choose(contract.with_record(frame), needed, {"record": F.col("record")}, {"record": hash_alone})
-        for frame in judged
-    ]
-    settled = run.keep(events.settle(_identify(run, union(recorded)), existing))
-    if nets_orders:
-        orders = existing.filter(F.col("event_type") == "purchase") if existing is not None else None
-        settled = events.match_refunds(settled, orders)
-    return _Settlement(judged, settled, judged_rates, existing, base)
+    needed = (F.size("reasons") > 0) | refund | F.col("held")
+    return choose(contract.with_record(judged), needed, {"record": F.col("record")}, {"record": hash_alone})
 
 
-def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None) -> DataFrame:
+def _months(rows: DataFrame, alike: bool) -> list[date] | None:
+    """The months of the rows, where events of the same identity have the same date; None where they may have another.
+
+    Without a declared id a row is its own identity, and read alike it has one date.
+    """
+    if not alike:
+        return None
+    return [row[0] for row in rows.select("event_month").distinct().collect() if row[0] is not None]
+
+
+def _without_stale(
+    run: Run, existing: DataFrame, rows: DataFrame, changed: Sequence[tuple[str, str]]
+) -> tuple[DataFrame, DataFrame]:
+    """The events without those that changed files no longer bring as they were; and these."""
+    files, of_file = ledger.frame(run.lake, changed), ["source", "source_file"]
+    still, stale = events.divide(run.keep(existing.join(files, of_file, "left_semi")), rows)
+    return union([existing.join(files, of_file, "left_anti"), still]), run.keep(stale)
+
+
+def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None, *, held: bool) -> DataFrame:
     foreign = "currency" in source.columns or (source.currency or run.config.currency) != run.config.currency
     judged = contract.judge_events(mapped, source, run.config, dated if foreign else None)
     declared = source.event_id_columns is not None
     on_change = source.on_change if declared else "replace"
-    return run.reused(judged.withColumns({"declared_id": F.lit(declared), "on_change": F.lit(on_change)}))
+    flags = {"declared_id": F.lit(declared), "on_change": F.lit(on_change), "held": F.lit(held)}
+    return run.reused(judged.withColumns(flags))
 
 
 def _of_kind(run: Run, kind: str) -> list[Source]:
     return [source for source in run.config.sources if source.kind == kind]
 
 
-def _identify(run: Run, judged: DataFrame) -> DataFrame:
+def _identify(run: Run, judged: DataFrame, keep: Callable[[DataFrame], DataFrame]) -> DataFrame:
+    """The rows with their `event_id`."""
     if any(source.event_id_columns is None for source in run.config.event_sources()):
-        return run.reused(events.identify(judged))
-    return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
+        return keep(events.identify(judged))
+    rows = events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
+    return rows if keep == run.reused else keep(rows)
 
 
 def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
-    """All events as they are now, and how many this run brought."""
-    settled, existing = settlement.settled, settlement.existing
+    """All events as they are now, and how many this run brought. The rows, and those that go, in one commit."""
+    settled, existing, gone = settlement.settled, settlement.existing, settlement.removed
+    if settled is None:
+        return run.lake.use("events"), 0
     names = dict.fromkeys(name for source in run.config.event_sources() for name in sources.extra_columns(source))
     spec = schemas.EVENTS.with_columns(
-        *(schemas.configured(n, settled.schema[n].dataType.simpleString()) for n in names)
+        *(schemas.configured(n, settled.schema[n].dataType.simpleString()) for n in names if n in settled.columns)
     )
     kept = settled.filter(events.is_kept()).withColumn("ingested_run_id", F.lit(run.run_id))
     rows = kept.select(*(f"`{name}`" for name in spec.column_names()))
-    accepted = conservation.total(run, "accepted", [source.name for source in run.config.event_sources()])
+    of_events = [source.name for source in run.config.event_sources()]
+    brought = conservation.total(run, "accepted", of_events) + conservation.total(run, "freed", of_events)
+    n_gone = gone.count() if gone is not None else 0
+    if n_gone:
+        run.counts["events.removed"] = n_gone
     replaced = settled.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")
     if existing is not None and run.dry:
-        kept_before = existing.join(replaced, ["source", "event_id"], "left_anti")
-        return union([rows, kept_before]), accepted
-    if existing is not None and not accepted:
+        others = replaced if gone is None else replaced.unionAll(gone.select("source", "event_id"))
+        return union([rows, existing.join(others, ["source", "event_id"], "left_anti")]), brought
+    if existing is not None and not brought and not n_gone:
         return run.lake.use("events", settlement.base), 0
-    if existing is not None and not replaced.isEmpty():
+    if existing is not None and (n_gone or not replaced.isEmpty()):
         clauses = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-        whole = run.lake.complete_columns(spec, rows)
-        return run.lake.merge(spec, whole, clauses, settlement.base).frame, accepted
+        changes = run.lake.complete_columns(spec, rows)
+        if gone is not None and n_gone:
+            clauses = f"WHEN MATCHED AND s.event_type IS NULL THEN DELETE {clauses}"
+            changes = union([changes, gone])
+        return run.lake.merge(spec, changes, clauses, settlement.base).frame, brought
     # few files a month: a month is what later reads prune by
     done = run.lake.append_once(spec, rows.hint("rebalance", "event_month"), settlement.base)
-    conservation.written("events", accepted, done.rows)
-    return done.frame, accepted
+    conservation.written("events", brought, done.rows)
+    return done.frame, brought
 
 
 def _write_customers(run: Run, profiles: Mapping[str, DataFrame]) -> DataFrame | None:

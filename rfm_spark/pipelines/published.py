@@ -24,6 +24,7 @@ from rfm_spark.steps import segment_history
 COMPLETE = "complete"
 CURRENT, HISTORY = "current_segments", "segment_history"
 SNAPSHOT_JOBS = ("run", "segment")
+_OF_RUNS = (schemas.INGESTED_FILES.name, schemas.SEGMENT_CHANGES.name)
 # `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
 DROPPED, MARK = "dropped.", "customer_segments"
 
@@ -63,10 +64,12 @@ class Published:
         version = self.versions.get(table)
         if version is None:
             return None
-        whole, snapshot = self.lake.read(table, version), schemas.TABLES[table].snapshot
-        if snapshot is None:
+        whole, spec = self.lake.read(table, version), schemas.TABLES[table]
+        if table in _OF_RUNS:  # what a run that died has appended counts for nothing
+            return whole.filter(F.col("run_id").isin(sorted(self.run_ids)))
+        if spec.snapshot is None:
             return whole
-        day = F.col(snapshot)
+        day = F.col(spec.snapshot)
         own = {each: at for each, at in self._own(table).items() if as_of in (None, each)}
         torn = self._torn(table, version, own)
         frames = [whole.filter(day.isin([each for each in own if each not in torn]))]

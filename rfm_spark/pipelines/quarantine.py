@@ -1,7 +1,8 @@
 """The table `quarantine`: every rejected row once, until it passes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -9,7 +10,7 @@ from pyspark.sql.types import StructType
 
 from rfm_spark import __version__, config, schemas, sources
 from rfm_spark.errors import InputError
-from rfm_spark.pipelines import conservation
+from rfm_spark.pipelines import conservation, ledger
 from rfm_spark.pipelines.published import complete_runs
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union
@@ -25,39 +26,72 @@ _COLUMNS = ["source", "source_file", "reasons", "record"]
 _FEW = 1_000_000  # rows that one file holds well
 
 
-def may_pass(run: Run) -> DataFrame | None:
-    """Quarantined rows that an ingest may find to pass today, since they or others are judged otherwise; None: none."""
+@dataclass(frozen=True)
+class Held:
+    """Quarantined rows that an ingest may take out.
+
+    `judged_again`: of files that it reads, and those that it judges again beside them, which are in `mapped` by their
+    sources. `may_pass`: of sources that are read whole every time, and whose rows may be judged otherwise today.
+    """
+
+    mapped: Mapping[str, DataFrame] = field(default_factory=dict)
+    judged_again: DataFrame | None = None
+    may_pass: DataFrame | None = None
+
+
+NONE = Held()
+
+
+def held_of(run: Run, delivered: ledger.Delivery, *, reads: bool) -> Held:
+    """What of the table an ingest of this delivery judges again; `reads`: it reads rows of events.
+
+    Rules: where it does, rows of other files are judged again whose reasons depend on other rows: a refund
+        without its order, a contradiction.
+    """
     if not run.lake.exists("quarantine"):
-        return None
+        return NONE
     rows = run.lake.read("quarantine")
+    late = F.arrays_overlap("reasons", F.array(F.lit(events.CONFLICT), F.lit(events.NO_ORDER)))
+    of_files = F.col("source").isin(list(delivered.found))
+    others = rows.filter(~of_files)
     if not _judges_otherwise(run):
-        late = F.array(F.lit(events.CONFLICT), F.lit(events.NO_ORDER))  # these depend on other rows too
-        rows = rows.filter(F.arrays_overlap("reasons", late))
-    return None if rows.isEmpty() else rows
+        others = others.filter(late)
+    may_pass = None if others.isEmpty() else others
+    if not reads:
+        return Held(may_pass=may_pass)
+    read, of_file = ledger.frame(run.lake, delivered.files()), ["source", "source_file"]
+    beside = run.cut(rows.filter(of_files & late).join(read, of_file, "left_anti"))
+    leaving = rows.join(read, of_file, "left_semi").unionAll(beside)
+    if leaving.isEmpty():
+        return Held(may_pass=may_pass)
+    return Held(mapped_again(run, beside, absent_as_null=True), leaving, may_pass)
 
 
 def write(
-    run: Run, judged: Sequence[DataFrame], settled: DataFrame, others: Sequence[DataFrame], candidates: DataFrame | None
+    run: Run, judged: Sequence[DataFrame], settled: DataFrame | None, others: Sequence[DataFrame], held: Held
 ) -> None:
-    """Add what this run rejects, and take out those of `may_pass` whose record was read again and passes now."""
-    rows = _rejected(run, judged, settled, others)
-    if run.dry:
+    """Add what this run rejects, and take out what it judged again and does not reject.
+
+    Of sources that are read whole those leave whose record was read again and passes now.
+    """
+    if run.dry or (settled is None and not others):
         return
+    rows = _rejected(run, judged, settled, others)
     if not run.lake.exists("quarantine"):
         expected = conservation.total(run, "quarantined")
         done = run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if expected < _FEW else rows, None)
         conservation.written("quarantine", expected, done.rows)
         return
-    if candidates is None:
-        _merge(run, rows, None)
-        return
-    hashed = F.col("record.hash").alias("record_hash")
-    passing = [frame.filter(F.size("reasons") == 0).select("source", hashed) for frame in (settled, *others)]
-    again = candidates.join(union(passing), ["source", "record_hash"], "left_semi")
-    _merge(run, rows, _gone(again, rows))
+    leaving = [] if held.judged_again is None else [held.judged_again]
+    if held.may_pass is not None:
+        frames = [frame for frame in (settled, *others) if frame is not None]
+        hashed = F.col("record.hash").alias("record_hash")
+        passing = union(frame.filter(F.size("reasons") == 0).select("source", hashed) for frame in frames)
+        leaving.append(held.may_pass.join(passing, ["source", "record_hash"], "left_semi"))
+    _merge(run, rows, _gone(union(leaving), rows) if leaving else None)
 
 
-def rewrite(run: Run, replayed: DataFrame, judged: Sequence[DataFrame], settled: DataFrame) -> None:
+def rewrite(run: Run, replayed: DataFrame, judged: Sequence[DataFrame], settled: DataFrame | None) -> None:
     """After a replay: what is still rejected stays, under its reasons of today; the rest of the replayed goes."""
     rows = _rejected(run, judged, settled, [])
     _merge(run, rows, _gone(replayed, rows))
@@ -71,8 +105,11 @@ def held(run: Run, names: Sequence[str], reason: str | None) -> DataFrame:
     return rows.filter(F.array_contains("reasons", reason)) if reason else rows
 
 
-def mapped_again(run: Run, rows: DataFrame) -> dict[str, DataFrame]:
-    """The raw rows behind quarantined records, mapped as their sources are mapped today."""
+def mapped_again(run: Run, rows: DataFrame, *, absent_as_null: bool = False) -> dict[str, DataFrame]:
+    """The raw rows behind quarantined records, mapped as their sources are mapped today.
+
+    `absent_as_null`: a column that the config names and no record has is null, as where a file lacks what others have.
+    """
     parts: dict[str, list[DataFrame]] = {}
     for name, schema in rows.select("source", "record_schema").distinct().collect():
         of_schema = rows.filter((F.col("source") == name) & (F.col("record_schema") == schema))
@@ -82,26 +119,35 @@ def mapped_again(run: Run, rows: DataFrame) -> dict[str, DataFrame]:
         parts.setdefault(name, []).append(raw.select("raw.*", sources.FILE))
     mapped = {}
     for name, frames in parts.items():
-        whole = union(frames)
-        mapped[name] = sources.canonical(whole, run.config.source(name))
-        run.inputs[name] = "quarantine"
+        whole, source = union(frames), run.config.source(name)
+        absent = sources.missing_columns(source, whole.columns) if absent_as_null else []
+        whole = whole.select("*", *(F.lit(None).cast("string").alias(column) for column in absent))
+        mapped[name] = sources.canonical(whole, source)
     return mapped
 
 
-def _rejected(run: Run, judged: Sequence[DataFrame], settled: DataFrame, others: Sequence[DataFrame]) -> DataFrame:
+def _rejected(
+    run: Run, judged: Sequence[DataFrame], settled: DataFrame | None, others: Sequence[DataFrame]
+) -> DataFrame:
+    frames = [] if settled is None else _rejected_events(run, judged, settled)
+    frames += [other.filter(F.size("reasons") > 0).select(*_COLUMNS) for other in others]
+    rejected = union(frames)
+    return run.keep(events.quarantine_rows(rejected, run.run_id, F.lit(run.started_at.date())))
+
+
+def _rejected_events(run: Run, judged: Sequence[DataFrame], settled: DataFrame) -> list[DataFrame]:
     bad = settled.filter(F.col("outcome") == events.QUARANTINED)
     frames = [bad.filter(F.col("record.json").isNotNull()).select(*_COLUMNS)]
-    frames += [other.filter(F.size("reasons") > 0).select(*_COLUMNS) for other in others]
     if any(key.endswith(f".{events.CONFLICT}") for key in run.counts):
         # their records were not kept on the way, so read these few rows again; their sources declare an event_id
         unrecorded = bad.filter(F.col("record.json").isNull())
         which = unrecorded.select("source", "event_id", "content_hash", "reasons").distinct()
         for frame in judged:
-            again = frame.filter(F.size("reasons") == 0).drop("reasons").withColumn("event_id", F.col("event_base"))
+            again = frame.filter((F.size("reasons") == 0) & ~F.col("held")).drop("reasons")
+            again = again.withColumn("event_id", F.col("event_base"))
             few = again.join(which, ["source", "event_id", "content_hash"])
             frames.append(contract.with_record(few).select(*_COLUMNS))
-    rejected = union(frames)
-    return run.keep(events.quarantine_rows(rejected, run.run_id, F.lit(run.started_at.date())))
+    return frames
 
 
 def _gone(rows: DataFrame, rejected_now: DataFrame) -> DataFrame:

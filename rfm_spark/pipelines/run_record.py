@@ -72,6 +72,10 @@ class Run:
         """A frame that one plan uses several times; kept where the engine would compute it for each."""
         return frame if engines.of(self.spark).caches else self.keep(frame)
 
+    def cut(self, frame: DataFrame) -> DataFrame:
+        """Keep a few rows now, and let later plans begin with them: what is used often stays quick to plan."""
+        return frame.localCheckpoint() if engines.of(self.spark).caches else self.keep(frame)
+
     def release(self) -> None:
         """Let go of what was kept: a later run of the session would read it in place of files that have changed."""
         self._kept.release()

@@ -3,26 +3,31 @@
 One row stays one row: nothing is judged here, so nothing is lost here. Text formats are read as strings, `types` are
 try-cast before any SQL sees them, and each canonical column is a source column or SQL over the source's columns.
 
-`reading` makes frames of raw columns, `mapping` canonical ones of them, `messages` says what is wrong with a source.
+`listing` says which files there are, `reading` makes frames of raw columns, `mapping` canonical ones of them,
+`messages` says what is wrong with a source.
 """
+
+from collections.abc import Collection
 
 from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark.config.models import Source
 from rfm_spark.sources.columns import FILE, extra_columns, place
 from rfm_spark.sources.mapping import canonical
+from rfm_spark.sources.messages import NoRows, missing_columns
 from rfm_spark.sources.reading import cause, load
 
-__all__ = ["FILE", "canonical", "cause", "extra_columns", "place", "read"]
+__all__ = ["FILE", "NoRows", "canonical", "cause", "extra_columns", "missing_columns", "place", "read"]
 
 
-def read(spark: SparkSession, source: Source) -> DataFrame:
+def read(spark: SparkSession, source: Source, chosen: Collection[str] | None = None) -> DataFrame:
     """One row a row of the source, with its raw columns and its canonical ones, still unparsed.
 
+    Reads: all of the source, or of its files those `chosen` by their addresses.
     Returns: the canonical columns of `source.columns` under `c_<name>`, `c_event_type`, attributes under `a_<name>`;
         the source's own columns, typed where `types` says so; `_raw` (struct of the row as read), `_file`,
         `_fault:<reason>` (true where a declared type did not fit), `_event_base` (the declared identity, or a hash of
         the whole row) and `_order_is_event` (`order_id: event_id`, every row an order of its own).
     Raises: InputError for a missing or empty input or a missing column; ConfigError for SQL that does not resolve.
     """
-    return canonical(load(spark, source), source)
+    return canonical(load(spark, source, chosen), source)

@@ -4,6 +4,7 @@ Text is parsed by `text_files`, inside the engine; of the other formats each fil
 """
 
 import csv
+from collections.abc import Container
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
@@ -15,9 +16,9 @@ from rfm_spark.errors import ConfigError, Fault, InputError
 from rfm_spark.lake import cause
 from rfm_spark.sources import parquet_files, text_files
 from rfm_spark.sources.columns import FILE, options_of, place
-from rfm_spark.sources.files import files, folders, with_folders
+from rfm_spark.sources.files import as_in_rows, files, folders, with_folders
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
-from rfm_spark.sources.messages import no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
+from rfm_spark.sources.messages import NoRows, no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
 from rfm_spark.sql import union
 
 _FEW = 4
@@ -25,8 +26,8 @@ _FOLLOWED = ("mergeschema", "recursivefilelookup", "pathglobfilter")
 _NOT_HERE = ("modifiedbefore", "modifiedafter", "basepath")
 
 
-def load(spark: SparkSession, source: Source) -> DataFrame:
-    """One row a row of the files with its raw columns and `_file`.
+def load(spark: SparkSession, source: Source, chosen: Container[str] | None = None) -> DataFrame:
+    """One row a row of the files, all or those `chosen` by their addresses, with its raw columns and `_file`.
 
     Raises: InputError; ConfigError for an option of Spark's reader that is not followed here.
     """
@@ -36,6 +37,7 @@ def load(spark: SparkSession, source: Source) -> DataFrame:
     if not found:
         raise InputError(f"source {source.name}: nothing found at {place(source)}; check path, or mount what holds it")
     names = folders(path, found)
+    found = [file for file in found if chosen is None or as_in_rows(file) in chosen]
     if source.format == "csv":
         frame = _csv(spark, source, found, {**CSV_DEFAULTS, **options}, names)
     elif source.format == "json":
@@ -46,9 +48,7 @@ def load(spark: SparkSession, source: Source) -> DataFrame:
     return with_folders(frame, names).withColumn(FILE, F.regexp_replace(FILE, "^file:///", "file:/"))
 
 
-def _csv(
-    spark: SparkSession, source: Source, found: list[str], options: dict[str, str], names: list[str]
-) -> DataFrame:
+def _csv(spark: SparkSession, source: Source, found: list[str], options: dict[str, str], names: list[str]) -> DataFrame:
     first = partial(_first_cells, spark, options)
     frames = []
     for header, members in by_header(source, found, first, options).items():
@@ -72,7 +72,7 @@ def _json(spark: SparkSession, source: Source, found: list[str], options: dict[s
         refuse_json_lines(spark, source)
     frame = text_files.json_frame(spark, found, options)
     if frame is None:
-        raise InputError(no_rows(source, "no JSON object"))
+        raise NoRows(no_rows(source, "no JSON object"))
     lower = [name.lower() for name in frame.columns]
     if twice := [name for name in frame.columns if lower.count(name.lower()) > 1]:
         raise InputError(

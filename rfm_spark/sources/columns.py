@@ -7,6 +7,8 @@ from rfm_spark.config.models import CANONICAL_COLUMNS, Source
 from rfm_spark.config.words import without_secrets
 
 CORRUPT = "_corrupt_record"
+# options about which files of a path are read
+WHICH_FILES = ("pathglobfilter", "recursivefilelookup", "modifiedbefore", "modifiedafter", "basepath")
 RAW, FILE, TYPE_FAULT, BASE_ID, ORDER_IS_EVENT = "_raw", "_file", "_fault:", "_event_base", "_order_is_event"
 
 

@@ -36,6 +36,11 @@ def files(spark: SparkSession, path: str, options: dict[str, str]) -> list[str]:
     return sorted(_address(file) for file in found if fnmatch.fnmatch(file.name, wanted))
 
 
+def as_in_rows(address: str) -> str:
+    """The address as rows carry it: a local one as Spark writes it there, with one slash."""
+    return re.sub("^file:///", "file:/", address)
+
+
 def folders(path: str, addresses: list[str]) -> list[str]:
     """The names of the `name=value` folders that the files of a path are in, below its fixed part."""
     start = fixed_part(path)

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from rfm_spark.config.models import Source
 from rfm_spark.errors import InputError
-from rfm_spark.sources.messages import no_rows
+from rfm_spark.sources.messages import NoRows, no_rows
 
 CSV_DEFAULTS = {"header": "true", "escape": '"', "multiLine": "true"}
 _COMPRESSED = (".bz2", ".zst", ".lz4", ".snappy", ".deflate")
@@ -23,7 +23,7 @@ def by_header(
 
     A column without a name is called as Spark calls it. `otherwise` gives the first cells of a file that is not on this
     machine, or is in an encoding or compression that Python does not know.
-    Raises: InputError where all files are empty.
+    Raises: NoRows where all files are empty.
     """
     has_header = options["header"].lower() == "true"
 
@@ -40,7 +40,7 @@ def by_header(
         if names:
             groups[names].append(file)
     if not groups:
-        raise InputError(no_rows(source, "an empty file"))
+        raise NoRows(no_rows(source, "an empty file"))
     return groups
 
 

@@ -19,17 +19,25 @@ FILE_IN_MESSAGE = re.compile(r"while reading file (\S+?)\.?\s")
 _SEVERAL_TYPES = re.compile(r'schema:\s*"STRUCT<(.*)>"')
 
 
+class NoRows(InputError):
+    """Nothing was found in a source, which is no fault where it has delivered before."""
+
+
 def require_columns(source: Source, names: list[str]) -> None:
     """Check that a source has every column that its config names. Raises: InputError."""
+    if missing := missing_columns(source, names):
+        raise InputError(f"source {source.name}: " + "; ".join(_missing(source, name, names) for name in missing))
+
+
+def missing_columns(source: Source, names: list[str]) -> list[str]:
+    """The columns that the config of a source names and that are not among these."""
     known = {name.lower() for name in names}
     wanted = [e.column for e in (*source.columns.values(), *source.attributes.values()) if e.column]
     wanted += [*source.types, *(source.event_id_columns or [])]
     if source.event_type is not None and source.event_type.column:
         wanted.append(source.event_type.column)
     implied = {"event_id"} if order_is_event(source, names) else set()
-    missing = [name for name in dict.fromkeys(wanted) if name.lower() not in known and name not in implied]
-    if missing:
-        raise InputError(f"source {source.name}: " + "; ".join(_missing(source, name, names) for name in missing))
+    return [name for name in dict.fromkeys(wanted) if name.lower() not in known and name not in implied]
 
 
 def _missing(source: Source, name: str, names: list[str]) -> str:

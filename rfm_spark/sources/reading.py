@@ -1,7 +1,7 @@
 """Files and tables as frames of raw columns, read by the engine itself, which keeps the rows that it cannot parse."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from urllib.parse import unquote, urlparse
 
@@ -15,11 +15,13 @@ from rfm_spark.config.models import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
 from rfm_spark.session import JAVA_CHARSETS
 from rfm_spark.sources import by_file
-from rfm_spark.sources.columns import CORRUPT, FILE, fixed_part, options_of, place
+from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, options_of, place
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
 from rfm_spark.sources.messages import (
     FILE_IN_MESSAGE,
+    NoRows,
     explain_unreadable,
+    missing_columns,
     no_rows,
     refuse_ambiguous,
     refuse_json_lines,
@@ -28,7 +30,6 @@ from rfm_spark.sources.messages import (
 from rfm_spark.sql import quoted, union
 
 _SPARKS_ENCODINGS = ("us-ascii", "iso-8859-1", "utf-8", "utf-16be", "utf-16le", "utf-16", "utf-32")
-WHICH_FILES = ("pathglobfilter", "recursivefilelookup", "modifiedbefore", "modifiedafter", "basepath")
 # whatever a source's options say, a row that does not parse is kept
 KEEP_ALL = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT, "columnPruning": "false"}
 _UNREADABLE = ("FAILED_READ_FILE", "CANNOT_MERGE_SCHEMAS", "CANNOT_INFER", "Unsupported encoding", "charset")
@@ -42,12 +43,21 @@ _NATIVE_SQL_FAILURE = re.compile(r"Spark `(\w+)` function|Cast error|[Cc]an(?:no
 _DAMAGED = re.compile(r"Parquet error|External: bad data|InvalidThrift")
 
 
-def load(spark: SparkSession, source: Source) -> DataFrame:
-    """One row a row of the source with its raw columns and `_file`. Raises: InputError."""
+def load(spark: SparkSession, source: Source, chosen: Collection[str] | None = None) -> DataFrame:
+    """One row a row of the source, or of the files `chosen` by their addresses, with its raw columns and `_file`.
+
+    A column that the config names and only files that are not chosen have is null.
+    Raises: InputError; NoRows where nothing is found.
+    """
     try:
         if source.format in ("table", "delta"):
             return _load_table(spark, source)
-        return _load_files(spark, source)
+        frame = _load_files(spark, source, chosen)
+        if chosen is not None and (missing := missing_columns(source, frame.columns)):
+            known = {field.name.lower(): field for field in _load_files(spark, source, None).schema}
+            fields = [known[name.lower()] for name in missing if name.lower() in known]
+            frame = frame.select("*", *(F.lit(None).cast(field.dataType).alias(field.name) for field in fields))
+        return frame
     except RfmSparkError:
         raise
     except Exception as error:
@@ -93,36 +103,50 @@ def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
     return None
 
 
-def _load_files(spark: SparkSession, source: Source) -> DataFrame:
+def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | None) -> DataFrame:
     if not engines.of(spark).file_metadata:
-        return by_file.load(spark, source)
-    options, path = options_of(source), str(source.path)
+        return by_file.load(spark, source, chosen)
+    options = options_of(source)
     require_encoding(spark, source, options)
     if source.format == "csv":
-        return union(_csv_frames(spark, source))
+        return union(_csv_frames(spark, source, chosen))
+    paths = [str(source.path)]
+    if chosen is not None:
+        paths, options = [literal(file) for file in sorted(chosen)], {**_base_path(spark, source), **options}
     if source.format == "json":
         if options.get("multiLine") == "true":
             refuse_json_lines(spark, source)
-        inferred = spark.read.options(**{"primitivesAsString": "true", **options, **KEEP_ALL}).json(path).schema
+        inferred = spark.read.options(**{"primitivesAsString": "true", **options, **KEEP_ALL}).json(paths).schema
         fields = [field for field in inferred.fields if field.name != CORRUPT]
         if not fields:
-            raise InputError(no_rows(source, "no JSON object"))
+            raise NoRows(no_rows(source, "no JSON object"))
         schema = T.StructType([*fields, T.StructField(CORRUPT, T.StringType())])
-        frame = spark.read.options(**options, **KEEP_ALL).schema(schema).json(path)
+        frame = spark.read.options(**options, **KEEP_ALL).schema(schema).json(paths)
     else:
-        frame = spark.read.options(**{"mergeSchema": "true", **options}).parquet(path)
+        frame = spark.read.options(**{"mergeSchema": "true", **options}).parquet(*paths)
     return frame.select("*", F.col("_metadata.file_path").alias(FILE))
 
 
-def _csv_frames(spark: SparkSession, source: Source) -> Iterable[DataFrame]:
+def _listed(spark: SparkSession, source: Source) -> DataFrame:
+    """A frame that Spark lists the files of a source for; it has one column, and those that folders make."""
+    options = {name: value for name, value in options_of(source).items() if name.lower() in WHICH_FILES}
+    return spark.read.options(**options).text(str(source.path))
+
+
+def _base_path(spark: SparkSession, source: Source) -> dict[str, str]:
+    """Where folders called `name=value` begin, for a reader that is given files; without such folders nothing."""
+    return {"basePath": fixed_part(source.path)} if _listed(spark, source).columns[1:] else {}
+
+
+def _csv_frames(spark: SparkSession, source: Source, chosen: Collection[str] | None) -> Iterable[DataFrame]:
     """One frame for each header that occurs among the files, so that drift between files moves no value sideways."""
     options, path = {**CSV_DEFAULTS, **options_of(source), **KEEP_ALL}, str(source.path)
-    listed = spark.read.options(**{k: v for k, v in options.items() if k.lower() in WHICH_FILES}).text(path)
-    files, partitions = sorted(listed.inputFiles()), listed.columns[1:]
+    listed = _listed(spark, source)
+    files, partitions = sorted(chosen if chosen is not None else listed.inputFiles()), listed.columns[1:]
     if not files:
-        raise InputError(no_rows(source, "no file"))
+        raise NoRows(no_rows(source, "no file"))
     groups = by_header(source, files, partial(_first_by_spark, spark, options), options)
-    whole = len(groups) == 1 and len(next(iter(groups.values()))) == len(files)
+    whole = chosen is None and len(groups) == 1 and len(next(iter(groups.values()))) == len(files)
     base = {"basePath": fixed_part(source.path)} if partitions and not whole else {}
     for header, members in groups.items():
         refuse_ambiguous(source, header, partitions)

@@ -37,19 +37,53 @@ def with_order_and_month(rows: DataFrame) -> DataFrame:
     )
 
 
-def settle(rows: DataFrame, existing: DataFrame | None) -> DataFrame:
+def divide(of_changed: DataFrame, rows: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Events that changed files have brought: those that the files still bring as they were, and those they do not.
+
+    Reads: `of_changed`, events (source, event_id, source_file, content_hash); identified rows with `reasons`.
+    """
+    same = ["source", "event_id", "source_file", "content_hash"]
+    clean = rows.filter(F.size("reasons") == 0).select(*same)
+    return of_changed.join(clean, same, "left_semi"), of_changed.join(clean, same, "left_anti")
+
+
+def over_stale(settled: DataFrame, stale: DataFrame) -> DataFrame:
+    """Accepted rows in place of what changed files no longer bring as it was: they replace it, and contradict nothing.
+
+    Reads: rows of `settle` against events without the stale ones; `stale`, those of `divide`.
+    One shuffle of both, or a broadcast of the stale.
+    """
+    was = F.concat(F.coalesce("earlier_content", F.array().cast("array<bigint>")), F.array("content_hash"))
+    before = stale.select("source", "event_id", was.alias("_was"))
+    replaces = (F.col("outcome") == ACCEPTED) & F.col("_was").isNotNull()
+    changes = {
+        "earlier_content": F.when(replaces, F.col("_was")).otherwise(F.col("earlier_content")),
+        "outcome": F.when(replaces, REPLACED).otherwise(F.col("outcome")),
+    }
+    return settled.join(before, ["source", "event_id"], "left").withColumns(changes).drop("_was")
+
+
+def removed(settled: DataFrame, stale: DataFrame) -> DataFrame:
+    """(source, event_id, event_month) of stale events that nothing settled replaces. One shuffle of both."""
+    kept = settled.filter(is_kept()).select("source", "event_id")
+    return stale.join(kept, ["source", "event_id"], "left_anti").select("source", "event_id", "event_month")
+
+
+def settle(rows: DataFrame, existing: DataFrame | None, *, few: bool = False) -> DataFrame:
     """Decide where every row goes: `outcome` is accepted, replaced, exact_duplicate or quarantined.
 
     Reads: identified rows with `reasons` and `on_change`; `existing` (source, event_id, content_hash,
-        earlier_content) of the events already in the lake, or None.
-    Returns: the rows with outcome, reasons, earlier_content and `known` (an exact duplicate of an event in the lake).
+        earlier_content, source_file) of the events already in the lake, or None. `few`: the rows fit a broadcast, and
+        are kept, since they are gone through twice.
+    Returns: the rows with outcome, reasons, earlier_content, `known` (an exact duplicate of an event in the lake) and
+        `by_other` (an exact duplicate of what another file has brought).
     Rules: a row with reasons is quarantined; same event_id and content is an exact duplicate, also of content that
         was replaced since; other content within one delivery quarantines all of them, in a later delivery the new
         ones, unless `on_change` is replace.
-    One shuffle by event_id (none where `identify` made it and the lake is empty); where the lake has events, their
-        ids and hashes are shuffled too.
+    One shuffle by event_id (none where `identify` made it and the lake is empty); where the lake has events, those
+        five columns of all of them are read, and shuffled too unless the rows are few.
     """
-    compared = _compared(_beside_existing(rows, existing))
+    compared = _compared(_beside_existing(rows, existing, few=few))
     bad, first = F.size("reasons") > 0, F.col("_nth") == 1
     changed = F.coalesce(F.col("_theirs") != F.col("content_hash"), F.lit(False))
     contradicts = ~F.col("known") & (F.col("_differ") | (changed & (F.col("on_change") != "replace")))
@@ -65,18 +99,30 @@ def settle(rows: DataFrame, existing: DataFrame | None) -> DataFrame:
             "outcome": outcome,
             "reasons": F.when(contradicts, _and_reason(CONFLICT)).otherwise(F.col("reasons")),
             "earlier_content": F.when(outcome == REPLACED, earlier),
+            "by_other": (outcome == DUPLICATE)
+            & ~F.col("source_file").eqNullSafe(
+                F.when(F.col("known"), F.col("_their_file")).otherwise(F.col("_first_file"))
+            ),
         }
-    ).drop("_differ", "_nth", "_theirs", "_earlier")
+    ).drop("_differ", "_nth", "_first_file", "_theirs", "_earlier", "_their_file")
 
 
-def _beside_existing(rows: DataFrame, existing: DataFrame | None) -> DataFrame:
+def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) -> DataFrame:
     """Put the content that the lake has of the same event beside each row, and whether the row is known by it."""
     if existing is None:
         nothing = {"_theirs": F.lit(None).cast("bigint"), "_earlier": F.lit(None).cast("array<bigint>")}
+        nothing["_their_file"] = F.lit(None).cast("string")
         return rows.withColumns({**nothing, "known": F.lit(False)})
     theirs = existing.select(
-        "source", "event_id", F.col("content_hash").alias("_theirs"), F.col("earlier_content").alias("_earlier")
+        "source",
+        "event_id",
+        F.col("content_hash").alias("_theirs"),
+        F.col("earlier_content").alias("_earlier"),
+        F.col("source_file").alias("_their_file"),
     )
+    if few:
+        ids = F.broadcast(rows.select("source", "event_id"))
+        theirs = F.broadcast(theirs.join(ids, ["source", "event_id"], "left_semi"))
     # without a declared id the row is its own identity, so that what changed is its mapping: the newest holds
     replaced_since = F.col("declared_id") & F.array_contains("_earlier", F.col("content_hash"))
     same = (F.col("content_hash") == F.col("_theirs")) | replaced_since
@@ -90,18 +136,20 @@ def _compared(rows: DataFrame) -> DataFrame:
     group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, "source_file")
     whole = group.rowsBetween(W.unboundedPreceding, W.unboundedFollowing)
     differ = F.min("content_hash").over(whole) != F.max("content_hash").over(whole)
-    alone = {"_differ": F.lit(False), "_nth": F.lit(1)}
-    return within(rows, key, {"_differ": differ, "_nth": F.row_number().over(group)}, alone)
+    first_file = F.first("source_file").over(whole)
+    windowed = {"_differ": differ, "_nth": F.row_number().over(group), "_first_file": first_file}
+    return within(rows, key, windowed, {"_differ": F.lit(False), "_nth": F.lit(1), "_first_file": F.col("source_file")})
 
 
 def _and_reason(reason: str) -> Column:
     return F.array_sort(F.array_union("reasons", F.array(F.lit(reason))))
 
 
-def match_refunds(settled: DataFrame, existing_orders: DataFrame | None) -> DataFrame:
+def match_refunds(settled: DataFrame, existing_orders: DataFrame | None, *, few: bool = False) -> DataFrame:
     """Quarantine refunds whose (customer_key, order_id) no accepted purchase has.
 
-    Reads: settled rows; `existing_orders` (customer_key, order_id) of purchases already in the lake, or None.
+    Reads: settled rows; `existing_orders` (customer_key, order_id) of purchases already in the lake, or None;
+        `few`: the refunds fit a broadcast.
     Shuffles of the refunds and of the orders that they name; all else is only filtered.
     """
     refund = F.coalesce((F.col("event_type") == "refund") & (F.col("outcome") != DUPLICATE), F.lit(False))
@@ -110,7 +158,11 @@ def match_refunds(settled: DataFrame, existing_orders: DataFrame | None) -> Data
     orders = settled.filter((F.col("event_type") == "purchase") & is_kept()).select(*key)
     if existing_orders is not None:
         orders = orders.unionByName(existing_orders.select(*key))
-    found = orders.join(wanted, key, "left_semi").distinct().withColumn("_found", F.lit(True))
+    found = (
+        orders.join(F.broadcast(wanted) if few else wanted, key, "left_semi")
+        .distinct()
+        .withColumn("_found", F.lit(True))
+    )
     unmatched = F.col("_found").isNull()
     matched = settled.filter(refund).join(found, key, "left")
     judged = {
@@ -128,11 +180,14 @@ def is_kept() -> Column:
 def quarantine_rows(rejected: DataFrame, run_id: str, ingest_date: Column) -> DataFrame:
     """One row a rejected source row, as table `quarantine`; the id is the same whenever the row is judged again.
 
+    Rules: the id is of source, file, record and occurrence in the file, so that it is the same whatever else is read.
+
     Reads: rows with source, source_file, reasons, record (json, hash, schema).
     One shuffle by the record's hash, of the rejected alone.
     """
-    occurrence = F.row_number().over(W.partitionBy("source", "record.hash").orderBy("source_file"))
-    identity = F.concat_ws("\x1f", "source", "record.hash", occurrence.cast("string"))
+    of_file = W.partitionBy("source", "record.hash", "source_file")
+    occurrence = F.row_number().over(of_file.orderBy("source")).cast("string")
+    identity = F.concat_ws("\x1f", "source", "record.hash", "source_file", occurrence)
     return rejected.select(
         F.md5(identity).alias("quarantine_id"),
         "source",

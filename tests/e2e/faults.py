@@ -15,10 +15,10 @@ import yaml
 
 FIRST, SECOND, LATER = date(2020, 7, 1), date(2020, 10, 1), date(2020, 11, 1)
 UNPUBLISHED = date(2020, 9, 1)
-INGESTED = ("events", "quarantine", "customers")
+INGESTED = ("ingested_files", "events", "quarantine", "customers")
 SNAPSHOTS = ("customer_metrics", "cut_points", "customer_segments", "segment_profiles")
 TABLES = INGESTED + SNAPSHOTS  # in the order of writing
-NOT_CONTENT = {"ingested_run_id", "run_id", "ingest_date"}
+NOT_CONTENT = {"ingested_run_id", "run_id", "ingest_date", "ingested_at"}
 SEGMENTS = {"prospects": "frequency = 0", "best": "r >= 4 and m >= 4", "rest": None}
 
 

@@ -155,7 +155,7 @@ def test_the_way_there_makes_no_difference(later):
 
 @pytest.mark.slow
 def test_a_column_more_in_a_later_file_makes_no_held_row_another(later):
-    assert parts(later.drifted, "shop") == [12, 1, 6, 5]
+    assert parts(later.drifted, "shop") == [1, 1, 0, 0]  # of that file alone
     one, other = (sorted(row["quarantine_id"] for row in way.quarantine) for way in (later.again, later.drifted))
     assert one == other
 

@@ -1,9 +1,17 @@
 """Files as Spark lists and reads them."""
 
 import bz2
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from rfm_spark import sources
-from rfm_spark.config.models import Source
+from rfm_spark.config.models import Expression, Source
+from rfm_spark.sources import listing
 
 NAMES = ("my file.csv", "100%.csv", "a[1]{x}.csv", "what?*.csv", "größe+.csv", "back\\slash.csv")
 
@@ -31,3 +39,43 @@ def test_a_header_that_spark_reads(spark, tmp_path):
     """What Python does not open, compressed or on other storage, Spark does, by the same name."""
     (tmp_path / "my new 50% file.csv.bz2").write_bytes(bz2.compress(b"id,at\nann,2024-01-01\n"))
     assert rows(spark, orders(tmp_path)) == [("ann", "2024-01-01")]
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
+def test_chosen_files_are_listed_as_rows_name_them(spark, tmp_path, format_):
+    """In folders of days, of odd names, one of them empty and one that a pattern leaves out."""
+    for day, name in enumerate(NAMES, start=1):
+        folder = tmp_path / "landing" / f"day=2024-01-0{day}"
+        folder.mkdir(parents=True)
+        write(folder / name.replace(".csv", f".{format_}"), name, format_)
+    (folder / f"empty.{format_}").touch()
+    (folder / "other.txt").write_text("no data", encoding="utf-8")
+    source = orders(tmp_path / "landing")
+    columns = source.columns | {"event_ts": Expression(column="day")}
+    source = source.model_copy(
+        update={"format": format_, "columns": columns, "options": {"pathGlobFilter": f"*.{format_}"}}
+    )
+    listed = listing.list_files(spark, source)
+    if format_ == "parquet":  # an empty one is a damaged one
+        (folder / "empty.parquet").unlink()
+    whole = sources.read(spark, source).select("_file", "c_source_customer_id", "c_event_ts")
+    assert sorted(row[0] for row in whole.collect()) == [one.path for one in listed]
+    some = [one.path for one in listed[1::2]]
+    assert sorted(map(tuple, sources.read(spark, source, some).select(whole.columns).collect())) == sorted(
+        tuple(row) for row in whole.collect() if row[0] in some
+    )
+    texts = {one.path: listing.hashes([one])[one.path] for one in listed}
+    files = [path for path in (tmp_path / "landing").rglob(f"*.{format_}") if path.stat().st_size]
+    assert sorted(texts.values()) == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    assert sorted((one.bytes, one.modified_ms) for one in listed) == sorted(
+        (path.stat().st_size, path.stat().st_mtime_ns // 1_000_000) for path in files
+    )
+
+
+def write(path: Path, name: str, format_: str) -> None:
+    if format_ == "parquet":
+        pq.write_table(pa.table({"id": [name], "at": ["2024-01-01"]}), path)
+    elif format_ == "json":
+        path.write_text(json.dumps({"id": name, "at": "2024-01-01"}) + "\n", encoding="utf-8")
+    else:
+        path.write_text(f"id,at\n{name},2024-01-01\n", encoding="utf-8")

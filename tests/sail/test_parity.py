@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 from e2e import shipped
 
-NO_PROMISE = {"ingested_run_id", "run_id", "ingest_date"}  # ids of runs, and the clock
+NO_PROMISE = {"ingested_run_id", "run_id", "ingest_date", "ingested_at"}  # ids of runs, and the clock
 QUICK = ("cdnow", "media")
 PROJECTS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in shipped.AS_OF]
 COMMAND = Path(sys.executable).with_name("rfm-spark")

@@ -27,9 +27,10 @@ def settle(spark):
         )
         existing = None
         if lake is not None:
-            stored = [("s", event, content, earlier) for event, (content, earlier) in lake.items()]
+            stored = [("s", event, content, earlier, "f0") for event, (content, earlier) in lake.items()]
             names = [("source", "string"), ("event_id", "string"), ("content_hash", "bigint")]
-            existing = local_frame(spark, stored, [*names, ("earlier_content", "array<bigint>")])
+            names += [("earlier_content", "array<bigint>"), ("source_file", "string")]
+            existing = local_frame(spark, stored, names)
         return events.settle(frame, existing)
 
     return settle

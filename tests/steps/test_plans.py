@@ -87,3 +87,24 @@ def test_the_defaults_of_a_cut_are_those_of_the_config():
     from rfm_spark.config.models import Scoring
 
     assert Scoring().of("f") == Cutting()
+
+
+@pytest.mark.spark_only
+def test_a_small_delivery_does_not_shuffle_the_history(spark):
+    """The events in the lake are read, five columns of them, and sent nowhere."""
+    from pyspark.sql import functions as F
+
+    from rfm_spark.steps import events
+
+    columns = "source string, event_id string, event_base string, content_hash bigint, source_file string"
+    more = {"reasons": F.array().cast("array<string>"), "declared_id": F.lit(True), "on_change": F.lit("replace")}
+    rows = spark.createDataFrame([], columns).withColumns(more)
+    stored = f"{columns}, earlier_content array<bigint>, amount decimal(18,2)"
+    existing = spark.createDataFrame([], stored)
+
+    def exchanges(*, few: bool) -> list[str]:
+        plan = plan_of(events.settle(rows, existing, few=few))
+        return [line for line in plan.splitlines() if "Exchange hashpartitioning" in line]
+
+    assert [line for line in exchanges(few=True) if "event_base" not in line] == []
+    assert [line for line in exchanges(few=False) if "event_base" not in line] != []

@@ -23,6 +23,7 @@ def test_success_is_said_last(config):
         (["run", "{config}", "--as-off", "2011-12-10"], "No such option"),
         (["rum", "{config}"], "No such command 'rum'"),
         (["run", "{config}", "--as-of", "10.12.2011"], "found '10.12.2011', expected a date such as 2011-12-10"),
+        (["run", "{config}", "--as-of", "2011-12-10", "--every-seconds", "5"], "--every-seconds goes with --watch"),
         (["run", "{config}", "--as-of", "2011-12-10", "--engine", "flink"], "found flink, expected spark or sail"),
     ],
 )

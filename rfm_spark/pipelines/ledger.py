@@ -1,0 +1,209 @@
+"""The ledger of files, `ingested_files`: which files an ingest reads, and what became of each.
+
+A file is read once: by a run that completes. It is read again where its content is another, which then replaces the
+rows that it brought, or where its rows are judged otherwise today. What a run that died has read counts for nothing,
+but its rows may lie in `events`, so a file that it found with another content is taken for a changed one.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from rfm_spark import __version__, schemas
+from rfm_spark import config as configs
+from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.lake import Lake
+from rfm_spark.local import local_frame
+from rfm_spark.pipelines.conservation import Tally
+from rfm_spark.pipelines.published import complete_runs, published
+from rfm_spark.sources import listing
+from rfm_spark.sources.listing import Listed
+
+NEW, CHANGED, AGAIN, TOUCHED = "new", "changed", "again", "touched"
+_FILE = [("source", "string"), ("source_file", "string")]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file as it is now: its content's hash where it was needed, and why it is read, if it is (`status`)."""
+
+    listed: Listed
+    status: str | None
+    content_hash: str | None = None
+    before: Row | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its rows are given to the run."""
+        return self.status in (NEW, CHANGED, AGAIN)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What an ingest finds of each source of files; a source of tables is read whole and is not in here."""
+
+    judged_by: Mapping[str, str] = field(default_factory=dict)
+    found: Mapping[str, list[Found]] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    """Sources of which a complete run has read files."""
+    alike: frozenset[str] = frozenset()
+    """Sources without a declared event_id all of whose files, ever since, were judged as they are today."""
+
+    def chosen(self, source: Source) -> list[str] | None:
+        """The files of a source that are to be read; None: all that it has, and it is a fault if that is nothing."""
+        files = self.found.get(source.name)
+        if not files:
+            return [] if source.name in self.known and listing.may_be_empty(source) else None
+        return None if all(one.is_read for one in files) else [one.listed.path for one in files if one.is_read]
+
+    def files(self, *statuses: str) -> list[tuple[str, str]]:
+        """(source, path) of the files that are read, of these statuses or any."""
+        wanted = statuses or (NEW, CHANGED, AGAIN)
+        return [(name, one.listed.path) for name, files in self.found.items() for one in files if one.status in wanted]
+
+
+NONE = Delivery()
+
+
+def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Delivery:
+    """Look at the files of every event source, and decide which are to be read.
+
+    Reads: the listings; `ingested_files`; the content of files of this machine that the ledger does not have with this
+        size and time, for their hashes. `rates`: a fingerprint of the rates of today.
+    """
+    of_files = [source for source in config.event_sources() if source.format in listing.FORMATS]
+    complete = published(lake).run_ids
+    trails = _trails(lake, complete)
+    judged_by = {source.name: _judged_by(source, config, rates) for source in of_files}
+    found = {}
+    for source in of_files:
+        listed = listing.list_files(lake.spark, source)
+        mine = {path: trail for (name, path), trail in trails.items() if name == source.name}
+        found[source.name] = _beside_changed([*_decided(listed, mine, complete, judged_by[source.name])])
+    known = frozenset(name for (name, _), trail in trails.items() if trail[0]["run_id"] in complete)
+    otherwise = {
+        name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != judged_by.get(name)
+    }
+    undeclared = {source.name for source in of_files if source.event_id_columns is None}
+    alike = undeclared - otherwise if _from_the_start(lake) else set()
+    return Delivery(judged_by, found, known, frozenset(alike))
+
+
+def has_landed(spark: SparkSession, config: ProjectConfig) -> bool:
+    """Whether any event source has a new or changed file."""
+    return bool(delivery(Lake(spark, config.lake), config).files(NEW, CHANGED))
+
+
+def write(
+    lake: Lake, started_at: datetime, delivered: Delivery, tallies: Mapping[tuple[str, str | None], Tally]
+) -> None:
+    """Write what became of each file that was read or looked into.
+
+    Before the events are written: so a file that a run which died has brought is known to the next.
+    """
+    if lake.dry:
+        return
+    rows = []
+    for name, files in delivered.found.items():
+        for one in files:
+            if one.status is None:
+                continue
+            listed, counts = one.listed, tallies.get((name, one.listed.path), Tally())
+            counted = (counts.rows_read, counts.accepted, counts.quarantined, counts.exact_duplicates, counts.others)
+            if not one.is_read and one.before is not None:
+                counted = tuple(one.before[name] for name in _COUNTED)
+            head = (lake.run_id, name, listed.path, listed.bytes, listed.modified_at, one.content_hash)
+            rows.append((*head, delivered.judged_by[name], one.status, *counted, started_at))
+    if rows or not lake.exists(schemas.INGESTED_FILES.name):
+        spec = schemas.INGESTED_FILES
+        lake.append(spec, local_frame(lake.spark, rows, spec.types()).coalesce(1))
+
+
+def frame(lake: Lake, files: Iterable[tuple[str, str]]) -> DataFrame:
+    """(source, source_file) of files, to join with."""
+    return F.broadcast(local_frame(lake.spark, list(files), _FILE))
+
+
+_COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates", "brought_by_others")
+
+
+def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[Row]]:
+    """Of each file the row of the newest complete run and those of runs that died since, in their order."""
+    if not lake.exists(schemas.INGESTED_FILES.name):
+        return {}
+    trails: dict[tuple[str, str], list[Row]] = {}
+    whole = lake.read(schemas.INGESTED_FILES.name)
+    times = {"modified_us": F.unix_micros("modified_at"), "ingested_us": F.unix_micros("ingested_at")}
+    rows = whole.withColumns(times).drop("modified_at", "ingested_at").collect()
+    for row in sorted(rows, key=lambda row: (row["ingested_us"], row["run_id"])):
+        trail = trails.setdefault((row["source"], row["path"]), [])
+        if row["run_id"] in complete:
+            trail.clear()
+        trail.append(row)
+    return trails
+
+
+def _from_the_start(lake: Lake) -> bool:
+    """Whether the ledger has every file that brought an event: it is younger than the first lakes."""
+    before = complete_runs(lake).filter(~F.map_contains_key("table_versions", schemas.INGESTED_FILES.name))
+    return before.isEmpty()
+
+
+def _decided(
+    listed: list[Listed], trails: Mapping[str, list[Row]], complete: frozenset[str], judged_by: str
+) -> Iterable[Found]:
+    unsure = [one for one in listed if one.path not in trails or not all(_is_as(one, row) for row in trails[one.path])]
+    hashes = listing.hashes(unsure)
+    for one in listed:
+        trail = trails.get(one.path, [])
+        before = trail[0] if trail and trail[0]["run_id"] in complete else None
+        hash_ = hashes.get(one.path, before["content_hash"] if before else None)
+        same_place = all(_is_as(one, row) for row in trail)
+        same_content = all(_is_as(one, row) or (hash_ and row["content_hash"] == hash_) for row in trail)
+        if not same_content:
+            status: str | None = CHANGED
+        elif before is None:
+            status = NEW
+        elif any(row["judged_by"] != judged_by for row in trail):
+            status = AGAIN
+        else:
+            status = None if same_place else TOUCHED
+        yield Found(one, status, hash_, before)
+
+
+def _is_as(listed: Listed, row: Row) -> bool:
+    """Whether size and time are those of a row of the ledger."""
+    return listed.bytes == row["bytes"] and listed.modified_ms == row["modified_us"] // 1000
+
+
+def _beside_changed(found: list[Found]) -> list[Found]:
+    """Beside changed files those that brought what they did as well: it may not be there any more."""
+    if not any(one.status == CHANGED for one in found):
+        return found
+    return [
+        Found(one.listed, AGAIN, one.content_hash, one.before)
+        if not one.is_read and one.before is not None and one.before["brought_by_others"]
+        else one
+        for one in found
+    ]
+
+
+def _judged_by(source: Source, config: ProjectConfig, rates: str | None) -> str:
+    """A hash of all that decides what becomes of the rows of a source."""
+    foreign = "currency" in source.columns or (source.currency or config.currency) != config.currency
+    plain = configs.resolved(config)
+    parts = {
+        "source": next(one for one in plain["sources"] if one["name"] == source.name),
+        "contract": plain["contract"],
+        "refunds": plain["refunds"],
+        "timezone": config.timezone,
+        "currency": config.currency,
+        "rates": rates if foreign else None,
+        "code": __version__,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
