@@ -11,6 +11,7 @@ from e2e.commands import rfm_spark
 
 from rfm_spark.report.moves import IN_WORDS
 
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 JULY, AUGUST, AUGUST_2, SEPTEMBER = date(2020, 7, 1), date(2020, 8, 1), date(2020, 8, 2), date(2020, 9, 1)
 
 
@@ -152,6 +153,22 @@ def test_moves_are_shown_with_their_causes_in_words(spark, evolved):
     ends = picture["nodes"]
     assert sum(link["value"] for link in picture["links"] if ends[link["target"]]["segment"] != "(gone)") == population
     assert rfm_spark(spark, "show", config, "--as-of", JULY, "--moves").code == 2
+
+
+def test_another_system_reads_the_feed_by_readmes_example(spark, evolved):
+    """With deltalake alone, and what it has read it does not read again."""
+    names: dict = {}
+    exec(compile(README.split("```py\n")[1].split("```")[0], "README.md", "exec"), names)
+    lake = evolved.config.lake.path
+    state: dict[tuple, str] = {}
+    found = list(names["unread"](lake, set()))
+    for _, changes in found:
+        for change in changes:
+            state[change["segmentation"], change["customer_key"]] = change["to_segment"]
+    current = evolved.read(spark, "current_segments").collect()
+    there = {key: segment for key, segment in state.items() if segment != "(gone)"}
+    assert there == {(r["segmentation"], r["customer_key"]): r["segment"] for r in current}
+    assert [run for run, _ in names["unread"](lake, {run for run, _ in found[:-1]})] == [found[-1][0]]
 
 
 def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
