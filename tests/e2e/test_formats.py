@@ -137,7 +137,8 @@ def test_folders_are_columns(first):
 def test_reading_the_same_again_changes_nothing(first, second, source):
     read, accepted, *_ = parts(first, source)
     assert read == accepted
-    assert parts(second, source) == [read, 0, 0, read]
+    # a table is read whole every time, a file once
+    assert parts(second, source) == ([read, 0, 0, read] if source in ("delta", "table") else [0, 0, 0, 0])
     one, other = (sorted(row["event_id"] for row in each.events if row["source"] == source) for each in (first, second))
     assert one == other
 
