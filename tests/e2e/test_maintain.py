@@ -66,6 +66,7 @@ def dates(spark, tiny, table: str) -> set[date]:
     return {row["snapshot_date"] for row in tiny.read(spark, table).select("snapshot_date").distinct().collect()}
 
 
+@pytest.mark.slow
 def test_what_expired_goes_and_all_else_stays(spark, config, lake, undisturbed):
     tiny, dropping = faults.project(config, lake), faults.project(config, lake, **KEEP)
     before, at = rows_seen(spark, tiny), versions(lake)
