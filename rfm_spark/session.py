@@ -122,6 +122,11 @@ def adopt(spark: SparkSession) -> None:
             ) from None
 
 
+def on_one_machine(spark: SparkSession) -> bool:
+    """Whether the driver is the only executor, so that what an executor holds is not lost without it."""
+    return (spark.conf.get("spark.master", "") or "").split("[")[0] == "local"
+
+
 @contextmanager
 def settings(spark: SparkSession) -> Iterator[None]:
     """Holds `SEMANTICS` on this session for the length of the block, and puts back what was there.

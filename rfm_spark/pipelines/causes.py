@@ -15,7 +15,7 @@ from rfm_spark.sql import union
 from rfm_spark.steps import metrics, migrations, periods, scores, segments
 from rfm_spark.steps.migrations import BEHAVIOUR, CUTS, LATE, RULES, TIME, in_turn
 
-Keep = Callable[[DataFrame], DataFrame]
+Cut = Callable[[DataFrame], DataFrame]
 
 # what is measured for a mover: as it was; with all that is known of that time today; that, as of today; as it is; and
 # where projects measure otherwise, as today's would have then, and today without what happened in between
@@ -40,12 +40,12 @@ class Snapshot:
 
 
 def placed_again(
-    before: Snapshot, now: Snapshot, data: Ingested, fresh: DataFrame | None, moving: DataFrame, keep: Keep
+    before: Snapshot, now: Snapshot, data: Ingested, fresh: DataFrame | None, moving: DataFrame, cut: Cut
 ) -> DataFrame:
     """The movers with one column a variant, the segment they would be in; see `migrations.with_causes`.
 
     Reads: `data`, all that is known now; `fresh` (customer_key), who has an event that the earlier snapshot had not
-        seen, None where that is not told; `moving`, changes within the population; `keep`, as that of a run.
+        seen, None where that is not told; `moving`, changes within the population; `cut`, as that of a run.
     Rules: late_data is the earlier date with today's events; time_passing today's date with events before the earlier
         one; cut_points and rules (criteria and the reference period among them) are today's, on the earlier metrics.
         Where the criteria differ, cut-points fit to no other rules and count with them.
@@ -53,8 +53,8 @@ def placed_again(
     """
     alike = _measures(before.config) == _measures(now.config)
     names = [name for name in _used(before.config, now.config) if name in now.metrics.columns]
-    measured = _measured(before, now, data, fresh if alike else None, moving, keep, names, alike=alike)
-    rows = keep(moving.join(measured, "customer_key"))
+    measured = _measured(before, now, data, fresh if alike else None, moving, cut, names, alike=alike)
+    rows = cut(moving.join(measured, "customer_key"))
     both = [s.name for s in now.config.segmentations if before.segmentation(s.name) is not None]
     placed = union(frame for name in both for frame in _placed(rows, name, before, now, names, alike=alike))
     variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
@@ -111,23 +111,23 @@ def _measured(
     data: Ingested,
     fresh: DataFrame | None,
     moving: DataFrame,
-    keep: Keep,
+    cut: Cut,
     names: Sequence[str],
     *,
     alike: bool,
 ) -> DataFrame:
     """One row a mover, with `<source>.<name>` for each column that rules or criteria use."""
-    movers = keep(moving.select("customer_key").distinct())
+    movers = cut(moving.select("customer_key").distinct())
     anew = movers if fresh is None else movers.join(fresh, "customer_key", "left_semi")
     then, today = (one.metrics.join(movers, "customer_key", "left_semi") for one in (before, now))
     new_attributes = [name for name in now.attributes if name not in before.attributes]
     known = then.join(anew, "customer_key", "left_semi").select(
         "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
     )
-    again = _measures_at(before.config, data, anew, known, before.as_of, {_KNOWN: before.as_of, _AGED: now.as_of})
+    again = _measures_at(before.config, data, anew, known, before.as_of, {_KNOWN: before.as_of, _AGED: now.as_of}, cut)
     if not alike:
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
-        again |= _measures_at(now.config, data, anew, known, before.as_of, days)
+        again |= _measures_at(now.config, data, anew, known, before.as_of, days, cut)
     frames = {_BEFORE: then, _NOW: today, **again}
     tagged = union(
         frame.select("customer_key", F.lit(source).alias("_source"), *(n for n in names if n in frame.columns))
@@ -168,11 +168,12 @@ def _measures_at(
     known: DataFrame,
     seen_until: date,
     days: Mapping[str, date],
+    cut: Cut,
 ) -> dict[str, DataFrame]:
     """The metrics of some customers' events before one date, as of several."""
     period = config.reference_period
     first = data.events.agg(F.min("event_date")).collect()[0][0] if period.all else None
-    done = data.activity(config.refunds.policy, seen_until, customers)
+    done = cut(data.activity(config.refunds.policy, seen_until, customers))
     return {
         source: metrics.metrics(done, known, periods.boundaries(period, day, first)) for source, day in days.items()
     }

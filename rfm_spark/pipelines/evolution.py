@@ -94,7 +94,9 @@ def _since(
     """Every change since an earlier snapshot with cause and monetary, kept for the run; and their totals."""
     known = [s.name for s in now.config.segmentations]
     then = before.segments.filter(F.col("segmentation").isin(known))
-    came = run.keep(migrations.changes(now.segments, then))
+    counts = earlier.made(before.as_of)["counts"]
+    all_placed = not any(f"customer_segments.{name}.unassigned" in counts for name in known)
+    came = run.cut(migrations.changes(now.segments, None if all_placed else then))
     changed = _explained(run, earlier, before, now, data, came)
     found = [row.asDict() for row in migrations.totals(changed).collect()]
     left = []
@@ -102,12 +104,12 @@ def _since(
         newcomers = sum(
             row["customers"] for row in found if (row["segmentation"], row["from_segment"]) == (name, migrations.NEW)
         )
-        were = earlier.made(before.as_of)["counts"].get(_POPULATION.format(name))
+        were = counts.get(_POPULATION.format(name))
         if were is None or were + newcomers > populations[name]:
             left.append(name)
     if left:
         gone = migrations.departed(then.filter(F.col("segmentation").isin(left)), now.segments)
-        told = run.keep(_with_money(migrations.with_comings_and_goings(gone, None), before.metrics))
+        told = run.cut(_with_money(migrations.with_comings_and_goings(gone, None), before.metrics))
         changed = changed.unionByName(told)
         found += [row.asDict() for row in migrations.totals(told).collect()]
     return changed, found
@@ -118,9 +120,9 @@ def _explained(
 ) -> DataFrame:
     """Changes of customers who are there now, with cause and monetary, kept for the run."""
     fresh = _fresh(run, earlier, before, data.events)
-    movers = placed_again(before, now, data, fresh, came.filter(migrations.moved()), run.keep)
+    movers = placed_again(before, now, data, fresh, came.filter(migrations.moved()), run.cut)
     newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
-    return run.keep(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
+    return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
 
 
 def _with_money(changed: DataFrame, measured: DataFrame) -> DataFrame:
@@ -165,7 +167,7 @@ def _tell(
     since = before.as_of if before is not None else None
     if run.as_of in earlier.snapshots:
         since, restated = run.as_of, _published(earlier, run.as_of)
-        differ = run.keep(migrations.differences(restated.segments, now.segments))
+        differ = run.cut(migrations.differences(restated.segments, now.segments))
         gone = F.col("to_segment") == migrations.GONE
         left = migrations.with_comings_and_goings(differ.filter(gone), None)
         changed = _explained(run, earlier, restated, now, data, differ.filter(~gone)).drop("monetary")

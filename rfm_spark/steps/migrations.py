@@ -17,21 +17,25 @@ _KEY = ["segmentation", "customer_key"]
 _CHANGE = [*_KEY, "from_segment", "to_segment"]
 
 
-def changes(now: DataFrame, before: DataFrame) -> DataFrame:
+def changes(now: DataFrame, before: DataFrame | None) -> DataFrame:
     """One row a customer and segmentation that is new or elsewhere than before: segmentation, customer_key,
     from_segment, to_segment.
 
-    Reads: `now`, rows of `customer_segments` of one snapshot, and `before`, those of the snapshot that their
-        previous_segment is of.
+    Reads: `now`, rows of `customer_segments` of one snapshot; `before`, those of the snapshot that their
+        previous_segment is of, None where all there were in a segment.
     Rules: a newcomer comes from `(new)`; no segment is `(none)`. Who is gone is found by `departed`.
-    One shuffle, of those without a previous segment: newcomers, and whom no rule took before.
+    No shuffle, or where `before` is given one of those without a previous segment.
     """
-    unassigned = before.filter(F.col("segment").isNull()).select(*_KEY, F.lit(True).alias("_was_there"))
-    came = now.filter(F.col("previous_segment").isNull()).join(unassigned, _KEY, "left")
-    came_from = F.when(F.col("_was_there"), F.lit(UNASSIGNED)).otherwise(F.lit(NEW))
-    went = now.filter(F.col("previous_segment").isNotNull())
-    ends = [_ends(came, came_from), _ends(went, F.col("previous_segment"))]
-    return ends[0].unionByName(ends[1]).filter(F.col("from_segment") != F.col("to_segment"))
+    differs = F.col("previous_segment").isNull() | ~F.col("segment").eqNullSafe(F.col("previous_segment"))
+    rows, origin = now.filter(differs), F.lit(NEW)
+    if before is not None:
+        unassigned = before.filter(F.col("segment").isNull()).select(*_KEY, F.lit(True).alias("_was_there"))
+        rows = rows.join(unassigned, _KEY, "left")
+        origin = F.when(F.col("_was_there"), F.lit(UNASSIGNED)).otherwise(origin)
+    ends = rows.select(
+        *_KEY, F.coalesce("previous_segment", origin).alias("from_segment"), _named("segment").alias("to_segment")
+    )
+    return ends.filter(F.col("from_segment") != F.col("to_segment"))
 
 
 def departed(before: DataFrame, now: DataFrame) -> DataFrame:
@@ -129,10 +133,6 @@ def with_stayers(
             monetary = now["monetary"] - sum(row[5] for row in came)
             rows.append((now["segmentation"], now["segment"], now["segment"], STAYED, customers, monetary))
     return sorted(rows, key=lambda row: row[:4])
-
-
-def _ends(rows: DataFrame, origin: Column) -> DataFrame:
-    return rows.select(*_KEY, origin.alias("from_segment"), _named("segment").alias("to_segment"))
 
 
 def _named(segment: str) -> Column:
