@@ -18,12 +18,15 @@ TEST_SETTINGS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what only Spark can show where the tests run on another engine."""
-    if ENGINE != "spark":
-        for item in items:
-            if item.get_closest_marker("spark_only"):
-                item.add_marker(pytest.mark.skip(reason="of Spark alone"))
+    """Leave out what only Spark can show where the tests run on another engine, and what takes it long."""
+    for item in items:
+        if ENGINE != "spark" and item.get_closest_marker("spark_only"):
+            item.add_marker(pytest.mark.skip(reason="of Spark alone"))
+        if ENGINE == "spark" and item.get_closest_marker("slow_on_spark"):
+            slow = item.get_closest_marker("slow")
+            item.add_marker(pytest.mark.skip(reason="shown on Sail") if slow else pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

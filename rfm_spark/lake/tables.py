@@ -139,7 +139,7 @@ class Lake:
             self._check_own(first)
         options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
         self._overwrite(spec, frame, options, days)
-        return self._committed(spec.name, days, or_none=not self._delta_sql)
+        return self._committed(spec.name, days, or_none=True)
 
     def append_once(self, spec: TableSpec, frame: DataFrame, base: int | None) -> Written:
         """Append what was decided against version `base` (None: there was no table).
@@ -163,7 +163,7 @@ class Lake:
         if self.dry:
             return self._kept(frame)
         self._write(spec, frame, "append", {})
-        return self._committed(spec.name, {}, or_none=not self._delta_sql)
+        return self._committed(spec.name, {}, or_none=True)
 
     def merge(self, spec: TableSpec, changes: DataFrame, clauses: str, base: int | None = None) -> Written:
         """One MERGE of `changes` (alias s) into the table (alias t) on its key; `clauses` are the WHEN parts.
@@ -321,7 +321,7 @@ class Lake:
     def _committed(self, table: str, slice_: Mapping[str, str], *, or_none: bool = False) -> Written:
         """Our newest commit on the table; a write that Delta skipped as already done has none.
 
-        With `or_none` neither has one that found nothing to do: the table stays as it is.
+        With `or_none` neither has one that found nothing to do, no row to add or to remove: the table stays as it is.
         """
         for one in islice(self.commits(table), _MORE_THAN_A_RUN_LIVES_THROUGH):
             if self._is_own(table, one):

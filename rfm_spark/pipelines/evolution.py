@@ -119,8 +119,11 @@ def _explained(
     run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested, came: DataFrame
 ) -> DataFrame:
     """Changes of customers who are there now, with cause and monetary, kept for the run."""
-    fresh = _fresh(run, earlier, before, data.events)
-    movers = placed_again(before, now, data, fresh, came.filter(migrations.moved()), run.cut)
+    moving = came.filter(migrations.moved())
+    if moving.isEmpty():
+        movers = moving
+    else:
+        movers = placed_again(before, now, data, _fresh(run, earlier, before, data.events), moving, run.cut)
     newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
     return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
 
@@ -173,7 +176,7 @@ def _tell(
         changed = _explained(run, earlier, restated, now, data, differ.filter(~gone)).drop("monetary")
         changed = changed.unionByName(left)
     elif changed is None:
-        changed = migrations.with_comings_and_goings(migrations.differences(now.segments.limit(0), now.segments), None)
+        changed = migrations.with_comings_and_goings(migrations.changes(now.segments, None), None)
     rows = changed.withColumns(
         {
             "run_id": F.lit(run.run_id),

@@ -6,6 +6,8 @@ import pytest
 from e2e import faults
 from e2e.commands import rfm_spark
 
+pytestmark = pytest.mark.slow_on_spark
+
 FIRST, LAST = date(2020, 4, 30), date(2020, 7, 30)
 MONTHS = [date(2020, 4, 30), date(2020, 5, 30), date(2020, 6, 30), date(2020, 7, 30)]
 TABLES = (*faults.SNAPSHOTS, "segment_migrations")

@@ -89,7 +89,7 @@ def test_run_logs_one_line_a_stage(shop):
     lines = [line for line in shop.ran.log.splitlines() if re.search(r" \d+\.\d s$", line)]
     assert [line.split("  ")[0].strip() for line in lines] == [
         *("sources", "contract", "events", "quarantine", "customers"),
-        *("metrics", "cut points", "segments", "profiles"),
+        *("metrics", "cut points", "segments", "profiles", "migrations"),
     ]
 
 

@@ -11,6 +11,8 @@ from e2e.commands import rfm_spark
 
 from rfm_spark.report.moves import IN_WORDS
 
+pytestmark = pytest.mark.slow_on_spark
+
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 JULY, AUGUST, AUGUST_2, SEPTEMBER = date(2020, 7, 1), date(2020, 8, 1), date(2020, 8, 2), date(2020, 9, 1)
 

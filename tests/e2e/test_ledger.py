@@ -17,6 +17,8 @@ from e2e.commands import rfm_spark
 from e2e.landing import AS_OF, HEAD, Drop
 from oracle import generate
 
+pytestmark = pytest.mark.slow_on_spark
+
 COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates")
 EVENT = ("source", "event_id", "customer_key", "event_type", "event_ts", "order_id", "amount", "content_hash")
 SNAPSHOTS = ("customer_metrics", "cut_points", "customer_segments", "segment_profiles")

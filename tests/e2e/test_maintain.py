@@ -12,6 +12,8 @@ from e2e.faults import FIRST, LATER, SECOND, SNAPSHOTS
 
 from rfm_spark.errors import ConflictError, InputError
 
+pytestmark = pytest.mark.slow_on_spark
+
 AS_OF = date(2021, 6, 1)
 KEEP = {"maintenance": "{keep: {daily: 1, monthly: 8}}"}  # the months from October
 KEEP_ARGUMENT = f"maintenance={KEEP['maintenance']}"

@@ -5,6 +5,8 @@ from datetime import date, timedelta
 import pytest
 from e2e import bad_input as bad
 
+pytestmark = pytest.mark.slow_on_spark
+
 FIRST = date(2024, 2, 29)
 NEXT, THIRD, FOURTH = (FIRST + timedelta(days=n) for n in (1, 2, 3))
 HEAD = "line,customer,order,date,kind,amount\n"
@@ -22,10 +24,12 @@ NEXT_DAY = HEAD + (
 
 
 @pytest.fixture
-def shop(spark, tmp_path):
+def shop(spark, tmp_path, monkeypatch):
     """A shop whose files come one by one; gives a project over them with the sections that are to be other ones."""
     from rfm_spark import Project
+    from rfm_spark.pipelines import measured
 
+    monkeypatch.setattr(measured, "_FEW", 0.25)  # of two dozen customers five are few
     bad.write(tmp_path, {"in/1.csv": ORDERS, "crm.csv": "id,country\nquiet1,UK\nonly crm,FR\n"})
 
     def project(files: dict[str, str] | None = None, on_change: str = "quarantine", **sections) -> Project:

@@ -13,23 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAKE = [f"tests/lake/test_{name}.py" for name in ("lake", "sources", "upkeep")]
-QUICK = ["tests/steps", *LAKE, "tests/e2e/test_bad_input.py"]
-SLOW = [
-    "against_oracle",
-    "backfill",
-    "commands",
-    "currencies",
-    "drift",
-    "evolution",
-    "faults",
-    "ledger",
-    "maintain",
-    "one_more_day",
-    "published_numbers",
-    "replay",
-    "scoring",
-    "segment",
-]
+QUICK_JOBS = ["backfill", "bad_input", "drift", "evolution", "ledger", "maintain", "one_more_day"]
+QUICK = ["tests/steps", *LAKE, *(f"tests/e2e/test_{name}.py" for name in QUICK_JOBS)]
+JOBS = ["against_oracle", "commands", "currencies", "faults", "published_numbers", "replay", "scoring", "segment"]
 
 
 def test_steps_lake_and_bad_input():
@@ -38,7 +24,12 @@ def test_steps_lake_and_bad_input():
 
 @pytest.mark.slow
 def test_whole_jobs():
-    run(*(f"tests/e2e/test_{name}.py" for name in SLOW), "-m", "not cluster")
+    run(*(f"tests/e2e/test_{name}.py" for name in JOBS), "-m", "not cluster")
+
+
+@pytest.mark.slow
+def test_jobs_of_many_runs():
+    run(*(f"tests/e2e/test_{name}.py" for name in QUICK_JOBS), "-m", "slow and not cluster")
 
 
 def run(*arguments: str) -> None:
