@@ -32,6 +32,8 @@ class Engine:
     """A branch of `when` is computed where it is taken; without, everywhere."""
     small_windows: bool
     """Windows over millions of groups of one row; without, only the groups of several rows go through a window."""
+    compiles: bool
+    """Plans are compiled when they run, so a new session pays for each of several; without, a plan costs nothing."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -44,12 +46,12 @@ _of_session: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
 
 def spark(version: str) -> Engine:
     """Apache Spark, and whatever else answers as it does."""
-    return Engine("spark", version, *[True] * 7)
+    return Engine("spark", version, *[True] * 8)
 
 
 def sail(version: str) -> Engine:
     """Sail, a native engine behind Spark Connect."""
-    return Engine("sail", version, *[False] * 7)
+    return Engine("sail", version, *[False] * 8)
 
 
 def of(session: SparkSession) -> Engine:

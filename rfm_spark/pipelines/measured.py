@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark import __version__
+from rfm_spark import __version__, engines
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
@@ -15,7 +15,8 @@ from rfm_spark.steps import metrics, moved_sums, periods
 
 EVENTS_SEEN = "events.version"  # of the counts of a run: the version of `events` that its metrics are made of
 _LONGEST_STEP = timedelta(days=31)  # a longer one touches nearly everybody
-_FEW = 0.05  # of the customers; with more, the second plan costs a new JVM more than their histories save
+# of the customers, whose histories cost less than everybody's; fewer where their plan is compiled beside the other
+_FEW, _FEW_COMPILED = 0.25, 0.05
 _BROADCAST = 1_000_000  # customers, whose keys each executor holds
 _SAME = ("reference_period", "refunds", "timezone", "currency")  # sections that metrics depend on
 
@@ -73,7 +74,8 @@ def _moved(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, 
     before = periods.boundaries(period, earlier.as_of, None)
     touched = run.keep(moved_sums.touched(data.events, policy, before, boundaries, unseen))
     recomputed = touched.filter("recompute").count()
-    if recomputed > min(_FEW * earlier.customers, _BROADCAST):
+    few = _FEW_COMPILED if engines.of(run.spark).compiles else _FEW
+    if recomputed > min(few * earlier.customers, _BROADCAST):
         return None
     run.counts["customer_metrics.recomputed"] = recomputed
     moved = moved_sums.moved(earlier.frame, touched, period.sub_periods)

@@ -29,7 +29,7 @@ def shop(spark, tmp_path, monkeypatch):
     from rfm_spark import Project
     from rfm_spark.pipelines import measured
 
-    monkeypatch.setattr(measured, "_FEW", 0.25)  # of two dozen customers five are few
+    monkeypatch.setattr(measured, "_FEW_COMPILED", 0.25)  # of two dozen customers five are few
     bad.write(tmp_path, {"in/1.csv": ORDERS, "crm.csv": "id,country\nquiet1,UK\nonly crm,FR\n"})
 
     def project(files: dict[str, str] | None = None, on_change: str = "quarantine", **sections) -> Project:
