@@ -84,7 +84,7 @@ def _json(spark: SparkSession, source: Source, found: list[str], options: dict[s
 
 def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame:
     """A frame a file, which the engine divides among its tasks; many files as one, which it plans faster."""
-    frames, types = [], dict[str, str]()
+    frames, types, alike = [], dict[str, str](), dict[tuple, DataFrame]()
     for file in found:
         try:
             frame = spark.read.parquet(file)
@@ -102,10 +102,11 @@ def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame
             )
         types |= own
         frames.append(frame.withColumn(FILE, F.lit(file)))
-    whole = union(frames)
+        alike[tuple(own.items())] = frames[-1]
     if len(found) <= _FEW:
-        return whole
-    return parquet_files.parquet_frame(spark, found, whole.schema)
+        return union(frames)
+    # not of all: a plan as deep as there are files would end the process
+    return parquet_files.parquet_frame(spark, found, union(alike.values()).schema)
 
 
 def _refuse_options(source: Source, options: dict[str, str]) -> None:

@@ -1,0 +1,91 @@
+"""Online Retail in its 305 trading days: whatever comes day by day ends as one delivery of it all does."""
+
+import os
+import shutil
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from e2e import shipped
+
+pytestmark = pytest.mark.slow_on_spark
+
+AS_OF = shipped.AS_OF["online_retail"]
+NOT_CONTENT = {
+    "events": ["source_file", "ingested_run_id"],
+    "quarantine": ["quarantine_id", "source_file", "run_id", "ingest_date"],
+    "customer_segments": ["previous_segment", "segment_since"],  # of the snapshots before, which one run does not have
+}
+TABLES = ("events", "quarantine", "customer_metrics", "cut_points", "customer_segments", "segment_profiles")
+ALL_DAYS = pytest.mark.skipif("RFM_SPARK_TEST_DAYS" not in os.environ, reason="an hour; RFM_SPARK_TEST_DAYS=1 asks")
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory) -> dict[date, Path]:
+    """A file a trading day."""
+    folder = tmp_path_factory.mktemp("days")
+    rows = pq.read_table(shipped.ROOT / "conf" / "data" / "online_retail.parquet")
+    of_day = pc.cast(pc.cast(rows["InvoiceDate"], "timestamp[s]"), "date32")
+    found = {}
+    for day in sorted(set(of_day.to_pylist())):
+        found[day] = folder / f"{day}.parquet"
+        pq.write_table(rows.filter(pc.equal(of_day, day)), found[day])
+    assert len(found) == 305
+    return found
+
+
+def project(folder: Path) -> Any:
+    """The shipped project over a folder of deliveries, with a lake of its own."""
+    from rfm_spark import Project
+
+    config = yaml.safe_load((shipped.ROOT / "conf" / "online_retail.yaml").read_text(encoding="utf-8"))
+    config["sources"][0]["path"] = "in/*.parquet"
+    config["lake"] = {"path": "lake"}
+    config["contract"]["max_quarantined_share"] = 1.0  # guests are more than their share of the year on many a day
+    (folder / "in").mkdir(parents=True)
+    (folder / "project.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return Project.load(folder / "project.yaml")
+
+
+def contents(spark, done: Any) -> dict[str, list[str]]:
+    """What the last snapshot and the tables before it hold, but for who brought it and when."""
+    found = {}
+    for table in TABLES:
+        frame = done.read(spark, table).drop(*NOT_CONTENT.get(table, []))
+        if "snapshot_date" in frame.columns:
+            frame = frame.filter(frame["snapshot_date"] == AS_OF)
+        names = sorted(frame.columns)
+        found[table] = sorted(str(row) for row in frame.select(*names).collect())
+    return found
+
+
+@pytest.fixture(scope="module")
+def at_once(_session, days, tmp_path_factory) -> dict[str, list[str]]:
+    """All days in one delivery."""
+    folder = tmp_path_factory.mktemp("at_once") / "project"
+    done = project(folder)
+    for file in days.values():
+        shutil.copy(file, folder / "in")
+    done.run(_session, as_of=AS_OF)
+    return contents(_session, done)
+
+
+@pytest.mark.parametrize("deliveries", [4, pytest.param(305, marks=[ALL_DAYS, pytest.mark.slow])])
+def test_day_by_day_ends_as_one_run(spark, days, at_once, tmp_path, deliveries):
+    """Each delivery is run as of the day after its last, so that snapshots are moved on or made anew in between."""
+    done = project(tmp_path / "project")
+    remaining, size = iter(days), -(-len(days) // deliveries)
+    while some := list(islice(remaining, size)):
+        for day in some:
+            shutil.copy(days[day], tmp_path / "project" / "in")
+        run = done.run(spark, as_of=some[-1] + timedelta(days=1))
+        assert run.counts["invoices.rows_read"] == sum(pq.read_metadata(days[day]).num_rows for day in some)
+    assert run.as_of == AS_OF
+    found = contents(spark, done)
+    for table in TABLES:
+        assert found[table] == at_once[table], table
