@@ -179,6 +179,8 @@ def show(
 
     if json and not moves:
         raise ConfigError("--json goes with --moves")
+    if (moves or diff is not None) and (table != "segments" or (moves and diff is not None)):
+        raise ConfigError("--moves and --diff go without each other and without the name of a table")
     project, day, name = _project(config, set_, lake, engine), _date(as_of), shown.known_table(table)
     spark = _session(project, engine)
     read = partial(project.read, spark)

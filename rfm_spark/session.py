@@ -124,7 +124,7 @@ def adopt(spark: SparkSession) -> None:
 
 def on_one_machine(spark: SparkSession) -> bool:
     """Whether the driver is the only executor, so that what an executor holds is not lost without it."""
-    return (spark.conf.get("spark.master", "") or "").split("[")[0] == "local"
+    return (_current(spark, "spark.master") or "").split("[")[0] == "local"
 
 
 @contextmanager

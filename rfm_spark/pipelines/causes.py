@@ -49,11 +49,15 @@ def placed_again(
     Rules: late_data is the earlier date with today's events; time_passing today's date with events before the earlier
         one; cut_points and rules (criteria and the reference period among them) are today's, on the earlier metrics.
         Where the criteria differ, cut-points fit to no other rules and count with them.
-    Events are read once, and of fresh movers alone they are shuffled, by customer; then the movers' metrics are, twice.
+    Events of fresh movers are read and shuffled by customer, once, or twice where the projects measure otherwise; then
+    the movers' metrics are, twice.
     """
     alike = _measures(before.config) == _measures(now.config)
-    names = [name for name in _used(before.config, now.config) if name in now.metrics.columns]
-    measured = _measured(before, now, data, fresh if alike else None, moving, cut, names, alike=alike)
+    there = {*before.metrics.columns, *now.metrics.columns}
+    names = [name for name in _used(before.config, now.config) if name in there]
+    # sub-periods of the whole span begin elsewhere for everybody where the first event is another
+    told = fresh if alike and not now.config.reference_period.all else None
+    measured = _measured(before, now, data, told, moving, cut, names, alike=alike)
     rows = cut(moving.join(measured, "customer_key"))
     both = [s.name for s in now.config.segmentations if before.segmentation(s.name) is not None]
     placed = union(frame for name in both for frame in _placed(rows, name, before, now, names, alike=alike))
@@ -71,14 +75,16 @@ def _placed(
     mine = rows.filter(F.col("segmentation") == name)
     for rules, cuts, config, sources in _variants(name, before, now, alike=alike):
         each = [
-            F.struct(F.lit(variant).alias("variant"), *(F.col(f"`{source}.{name}`").alias(name) for name in names))
+            F.struct(F.lit(variant).alias("_variant"), *(F.col(f"`{source}.{name}`").alias(name) for name in names))
             for variant, source in sources.items()
         ]
-        plain = mine.select(*keys, F.explode(F.array(*each)).alias("_measured")).select(*keys, "_measured.*")
+        exploded = mine.select(*keys, F.explode(F.array(*each)).alias("_each"))
+        move = F.struct(*keys, F.col("_each._variant").alias("variant")).alias("_move")
+        plain = exploded.select(move, *(F.col(f"_each.`{name}`").alias(name) for name in names))  # what rules may name
         sql = {name: one for name, one in config.criteria.items() if one.sql}
         scored = scores.score_all(metrics.with_criteria(plain, sql), cuts)
         segment = F.coalesce("segment", F.lit(migrations.UNASSIGNED)).alias("segment")
-        yield segments.assign_resolved(scored, rules).select(*keys, "variant", segment)
+        yield segments.assign_resolved(scored, rules).select("_move.*", segment)
 
 
 def _variants(
@@ -90,7 +96,7 @@ def _variants(
     assert today is not None
     old, new = before.cuts[name], now.cuts[name]
     same_form = _form(old) == _form(new) and _sql(before.config, then) == _sql(now.config, today)
-    same_rules = same_form and alike and then.segments == today.segments
+    same_rules = same_form and alike and _rules(then) == _rules(today)
     known, aged = (_KNOWN, _AGED) if alike else (_RULED, _RULED_AGED)
     yield then, old, before.config, {LATE: _KNOWN, TIME: _AGED} | ({BEHAVIOUR: _NOW} if alike else {})
     of_cuts = {CUTS: _BEFORE, in_turn(CUTS): _KNOWN} if same_form and old != new else {}
@@ -129,23 +135,25 @@ def _measured(
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
         again |= _measures_at(now.config, data, anew, known, before.as_of, days, cut)
     frames = {_BEFORE: then, _NOW: today, **again}
+    who = F.col("customer_key").alias("_who")
     tagged = union(
-        frame.select("customer_key", F.lit(source).alias("_source"), *(n for n in names if n in frame.columns))
+        frame.select(who, F.lit(source).alias("_source"), *(name for name in names if name in frame.columns))
         for source, frame in frames.items()
     )
     cells = {(source, name): _cell(source, name) for source in frames for name in names}
-    rows = tagged.groupBy("customer_key").agg(
+    rows = tagged.groupBy("_who").agg(
         *(F.max(F.when(F.col("_source") == source, F.lit(True))).alias(f"_{source}") for source in again),
         *(cell.alias(f"_{source}.{name}") for (source, name), cell in cells.items()),
     )
-    attributes = set(before.attributes)
+    of_then, dropped = set(before.attributes), set(before.attributes) - set(now.attributes)
+    always = dict.fromkeys(new_attributes, _NOW) | dict.fromkeys(dropped, _BEFORE)
     filled = {
-        f"{source}.{name}": F.col(f"`_{_NOW}.{name}`")
-        if name in new_attributes
-        else _filled(source, name, of_then=name in attributes)
+        f"{source}.{name}": F.col(f"`_{always[name]}.{name}`")
+        if name in always
+        else _filled(source, name, of_then=name in of_then)
         for source, name in cells
     }
-    return rows.select("customer_key", *(column.alias(name) for name, column in filled.items()))
+    return rows.select(F.col("_who").alias("customer_key"), *(column.alias(name) for name, column in filled.items()))
 
 
 def _cell(source: str, name: str) -> Column:
@@ -196,6 +204,10 @@ def _used(*configs: ProjectConfig) -> Sequence[str]:
 def _measures(config: ProjectConfig) -> tuple:
     """What decides how metrics are measured, whatever they are scored by."""
     return config.reference_period, config.refunds.policy, config.timezone, config.currency
+
+
+def _rules(segmentation: Segmentation) -> list[tuple]:
+    return [(segment.name, segment.when) for segment in segmentation.segments]
 
 
 def _form(cuts: Mapping[str, Cuts]) -> list[tuple]:

@@ -56,9 +56,9 @@ def _shares(run: Run, earlier: Published, before: Snapshot) -> Iterator[tuple[fl
 def _cut_points(before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
     for name in _both(before, now.config.segmentations):
         for criterion, cuts in now.cuts[name].items():
-            then = before.cuts[name].get(criterion)
-            if then is None or (then.metric, then.bins) != (cuts.metric, cuts.bins):
+            if not _alike(before, now, name, criterion):
                 continue
+            then = before.cuts[name][criterion]
             groups = [group for group in cuts.by_group if group in then.by_group]
             value = max((drift.furthest_move(then.by_group[g], cuts.by_group[g]) for g in groups), default=0.0)
             yield value, f"{name}: a cut-point of {criterion} moved by {value:.1%}"
@@ -66,7 +66,7 @@ def _cut_points(before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
 
 def _scores(before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
     for name in _both(before, now.config.segmentations):
-        cuts = {c: cut for c, cut in before.cuts[name].items() if cut.metric in now.metrics.columns}
+        cuts = {c: cut for c, cut in before.cuts[name].items() if _alike(before, now, name, c)}
         mine = before.segments.filter(F.col("segmentation") == name)
         then = drift.score_counts(mine, {c: f"{c}_score" for c in cuts}, cuts)
         today = drift.score_counts(scores.score_all(now.metrics, cuts), {c: c for c in cuts}, cuts)
@@ -74,6 +74,14 @@ def _scores(before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
             value = drift.stability_index(then[criterion], today[criterion])
             told = f"the scores of {criterion} by the earlier cut-points moved by an index of {value:.3f}"
             yield value, f"{name}: {told}"
+
+
+def _alike(before: Snapshot, now: Snapshot, segmentation: str, criterion: str) -> bool:
+    """Whether a criterion means the same in both snapshots, so that its cut-points can be compared."""
+    then, today = (one.cuts[segmentation].get(criterion) for one in (before, now))
+    if then is None or today is None or before.config.criteria[criterion] != now.config.criteria[criterion]:
+        return False
+    return (then.metric, then.bins, then.group_by) == (today.metric, today.bins, today.group_by)
 
 
 def _both(before: Snapshot, segmentations: Sequence) -> list[str]:

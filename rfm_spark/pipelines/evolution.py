@@ -16,12 +16,14 @@ from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, placed_again
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.measured import EVENTS_SEEN
-from rfm_spark.pipelines.published import Published
+from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.pipelines.run_record import Run
+from rfm_spark.sql import union
 from rfm_spark.steps import cut_points, migrations
 
 _KEY = ["segmentation", "customer_key"]
-_POPULATION, _DEPARTED = "customer_segments.{}.customers", "segment_migrations.departed"
+_PREFIX, _DEPARTED = "customer_segments.population.", "segment_migrations.departed"
+_POPULATION = _PREFIX + "{}"
 
 
 def evolve(
@@ -95,7 +97,11 @@ def _since(
     known = [s.name for s in now.config.segmentations]
     then = before.segments.filter(F.col("segmentation").isin(known))
     counts = earlier.made(before.as_of)["counts"]
-    all_placed = not any(f"customer_segments.{name}.unassigned" in counts for name in known)
+    all_placed = all(
+        _POPULATION.format(name) in counts and f"customer_segments.{name}.unassigned" not in counts
+        for name in known
+        if before.segmentation(name) is not None
+    )
     came = run.cut(migrations.changes(now.segments, None if all_placed else then))
     changed = _explained(run, earlier, before, now, data, came)
     found = [row.asDict() for row in migrations.totals(changed).collect()]
@@ -148,7 +154,9 @@ def _fresh(run: Run, earlier: Published, before: Snapshot, events: DataFrame) ->
 
 def _known_before(earlier: Published, before: Snapshot) -> DataFrame | None:
     """Whom snapshots before the earlier one held; None where nobody ever left, so that nobody can have returned."""
-    if not any(row["counts"].get(_DEPARTED) for row in earlier.runs):
+    made = [row["counts"] for row in earlier.runs if row["job"] in SNAPSHOT_JOBS]
+    told = [counts for counts in made if any(name.startswith(_PREFIX) for name in counts)]
+    if len(told) == len(made) and not any(counts.get(_DEPARTED) for counts in told):
         return None
     segments = earlier.read("customer_segments")
     assert segments is not None
@@ -163,29 +171,54 @@ def _tell(
     data: Ingested,
     changed: DataFrame | None,
 ) -> None:
-    """Append to the feed what this run changes of what is current; a snapshot of the past changes nothing of it."""
+    """Append to the feed what this run changes of what is current, of each segmentation; the past changes nothing.
+
+    What is current is asked again: should another run publish a snapshot from here on, this one is not published.
+    """
     run.lake.create(schemas.SEGMENT_CHANGES)
-    if any(day > run.as_of for day in earlier.snapshots):
+    current = published(run.lake)
+    run.decided_against = current.snapshot_runs
+    since: dict[date | None, list[str]] = {}
+    for segmentation in now.config.segmentations:
+        since.setdefault(_newest(current, segmentation.name), []).append(segmentation.name)
+    told = []
+    for day, names in since.items():
+        mine = F.col("segmentation").isin(names)
+        if day is not None and day > run.as_of:
+            continue
+        if day is None:
+            changes = migrations.changes(now.segments.filter(mine), None)
+            frame = migrations.with_comings_and_goings(changes, None)
+        elif changed is not None and before is not None and current.made(day) == earlier.made(before.as_of):
+            frame = changed.filter(mine).drop("monetary")
+        else:
+            frame = _differences(run, current, _published(current, day), now, data, names)
+        told.append(frame.withColumn("from_snapshot", F.lit(day).cast("date")))
+    if not told:
         return
-    since = before.as_of if before is not None else None
-    if run.as_of in earlier.snapshots:
-        since, restated = run.as_of, _published(earlier, run.as_of)
-        differ = run.cut(migrations.differences(restated.segments, now.segments))
-        gone = F.col("to_segment") == migrations.GONE
-        left = migrations.with_comings_and_goings(differ.filter(gone), None)
-        changed = _explained(run, earlier, restated, now, data, differ.filter(~gone)).drop("monetary")
-        changed = changed.unionByName(left)
-    elif changed is None:
-        changed = migrations.with_comings_and_goings(migrations.changes(now.segments, None), None)
-    rows = changed.withColumns(
-        {
-            "run_id": F.lit(run.run_id),
-            "from_snapshot": F.lit(since).cast("date"),
-            "snapshot_date": F.lit(run.as_of),
-        }
-    )
-    done = run.lake.append(schemas.SEGMENT_CHANGES, rows.select(*schemas.SEGMENT_CHANGES.column_names()))
-    run.counts["segment_changes.rows"] = done.rows
+    own = {"run_id": F.lit(run.run_id), "snapshot_date": F.lit(run.as_of)}
+    rows = union(told).withColumns(own).select(*schemas.SEGMENT_CHANGES.column_names())
+    run.counts["segment_changes.rows"] = run.lake.append(schemas.SEGMENT_CHANGES, rows).rows
+
+
+def _newest(current: Published, segmentation: str) -> date | None:
+    """The newest published snapshot of a segmentation."""
+    for day in reversed(list(current.snapshots)):
+        counts = current.made(day)["counts"]
+        if _POPULATION.format(segmentation) in counts or not any(name.startswith(_PREFIX) for name in counts):
+            return day
+    return None
+
+
+def _differences(
+    run: Run, current: Published, then: Snapshot, now: Snapshot, data: Ingested, names: list[str]
+) -> DataFrame:
+    """All that differs from any snapshot, such as the one that is restated, with causes."""
+    mine = F.col("segmentation").isin(names)
+    differ = run.cut(migrations.differences(then.segments.filter(mine), now.segments.filter(mine)))
+    gone = F.col("to_segment") == migrations.GONE
+    left = migrations.with_comings_and_goings(differ.filter(gone), None)
+    return _explained(run, current, then, now, data, differ.filter(~gone)).drop("monetary").unionByName(left)
 
 
 def _populations(run: Run, present: Iterable[Mapping[str, Any]]) -> dict[str, int]:

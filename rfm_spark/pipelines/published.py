@@ -50,6 +50,11 @@ class Published:
         """The ids of the complete runs."""
         return frozenset(row["run_id"] for row in self.runs)
 
+    @property
+    def snapshot_runs(self) -> frozenset[str]:
+        """The ids of those that made a snapshot."""
+        return frozenset(row["run_id"] for row in self.runs if row["job"] in SNAPSHOT_JOBS)
+
     def made(self, as_of: date) -> Row:
         """The newest complete run that made a published snapshot."""
         return [row for row in self.runs if row["job"] in SNAPSHOT_JOBS and row["as_of"] == as_of][-1]

@@ -14,7 +14,7 @@ from rfm_spark import __version__, engines, schemas, session, sources
 from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.words import without_secrets
-from rfm_spark.errors import RfmSparkError
+from rfm_spark.errors import ConflictError, RfmSparkError
 from rfm_spark.lake import Done, Lake, cause
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.kept import Kept
@@ -56,6 +56,7 @@ class Run:
     profiles: list[dict[str, Any]] = field(default_factory=list)
     migrations: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    decided_against: frozenset[str] | None = None
     moves: Moves | None = None
     upkeep: list[Done] = field(default_factory=list)
     _kept: Kept = field(default_factory=Kept)
@@ -118,7 +119,13 @@ def recorded(run: Run) -> Iterator[None]:
 
 
 def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
-    versions = greatest(published(run.lake).versions, run.lake.versions()) | run.lake.dropped()
+    now = published(run.lake)
+    if status == COMPLETE and run.decided_against not in (None, now.snapshot_runs):
+        raise ConflictError(
+            f"another run published a snapshot in {run.lake.place} while this one was telling what it changes; nothing "
+            "of this one is published: run again"
+        )
+    versions = greatest(now.versions, run.lake.versions()) | run.lake.dropped()
     row = (
         run.run_id,
         run.job,

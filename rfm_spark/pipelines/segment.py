@@ -22,7 +22,7 @@ from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
 from rfm_spark.sql import union
-from rfm_spark.steps import cut_points, metrics, profiles, scores, segments
+from rfm_spark.steps import cut_points, metrics, migrations, profiles, scores, segments
 
 
 def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> None:
@@ -158,7 +158,9 @@ def _moves(everyone: DataFrame, earlier: Published, as_of: date) -> Moves | None
     before = earlier.read("customer_segments", days[-1]) if days else None
     if before is None:
         return None
-    rows = segments.moves(segments.with_previous(everyone, before)).collect()
+    named = {"segment": F.coalesce("segment", F.lit(migrations.UNASSIGNED))}
+    placed = segments.with_previous(everyone.withColumns(named), before.withColumns(named))
+    rows = segments.moves(placed).collect()
     return Moves(days[-1], [row.asDict() for row in rows])
 
 

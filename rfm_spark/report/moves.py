@@ -21,7 +21,7 @@ IN_WORDS = {
     "rules": "rules, criteria or the reference period changed",
     "time_passing": "time passed, which alone was enough",
     "behaviour": "they did something",
-    "new": "seen for the first time",
+    "new": "not in the snapshot before",
     "returned": "seen again, after they had been gone",
     "departed": "not in the data any more",
 }

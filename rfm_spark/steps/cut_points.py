@@ -113,7 +113,7 @@ def by_criterion(asked: Iterable[CriterionCut], fitted: Iterable[FittedCuts]) ->
         ones = found.get((cut.segmentation, cut.criterion), [])
         group_by = ones[0].cut.group_by if ones else cut.group_by
         result[cut.criterion] = Cuts(
-            cut.metric, cut.better, cut.bins, group_by, {one.group: one.values for one in ones}
+            cut.metric, cut.better, cut.bins, group_by, {one.group: one.values for one in ones if one.values}
         )
     return result
 
@@ -130,8 +130,9 @@ def as_stored(asked: Iterable[CriterionCut], stored: Sequence[Row]) -> dict[str,
         by_group: dict[str, list[float]] = {}
         for row in sorted(mine, key=lambda row: (row["group"], row["position"])):
             by_group.setdefault(row["group"], []).append(row["value"])
-        group_by = None if set(by_group) <= {ALL} else cut.group_by
-        result[cut.criterion] = Cuts(cut.metric, cut.better, cut.bins, group_by, by_group)
+        group_by = None if set(by_group) == {ALL} else cut.group_by
+        values = {group: tuple(found) for group, found in by_group.items()}
+        result[cut.criterion] = Cuts(cut.metric, cut.better, cut.bins, group_by, values)
     return result
 
 

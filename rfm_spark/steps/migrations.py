@@ -95,7 +95,8 @@ def with_comings_and_goings(changed: DataFrame, known_before: DataFrame | None) 
     """
     newcomer: Column = F.lit(NEWCOMER)
     if known_before is not None:
-        known = known_before.distinct().withColumn("_known", F.lit(True))
+        newcomers = changed.filter(F.col("from_segment") == NEW).select(*_KEY)
+        known = known_before.join(newcomers, _KEY, "left_semi").distinct().withColumn("_known", F.lit(True))
         changed = changed.join(known, _KEY, "left")
         newcomer = F.when(F.col("_known"), F.lit(RETURNED)).otherwise(F.lit(NEWCOMER))
     cause = F.when(F.col("to_segment") == GONE, F.lit(DEPARTED)).otherwise(newcomer)
