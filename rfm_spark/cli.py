@@ -1,6 +1,7 @@
 """The commands. Each is one call into `Project`; exit codes are those of `errors`."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -239,6 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         told = "".join(str(error).strip().splitlines()[:1])[:500]
+        if type(error).__module__.startswith("pyspark"):  # an engine quotes what it could not cast
+            told = re.sub(r"'[^']*'|\"[^\"]*\"", "…", told)
         log.print(f"error: {type(error).__name__}: {without_secrets(told)}", soft_wrap=True)
         log.print("This is a bug of rfm_spark; RFM_SPARK_DEBUG=1 shows where.")
         _leave(1, "failed")
