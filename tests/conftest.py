@@ -24,6 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ENGINE != "spark" and item.get_closest_marker("spark_only"):
             item.add_marker(pytest.mark.skip(reason="of Spark alone"))
+        if ENGINE == "spark" and item.get_closest_marker("on_sail"):
+            item.add_marker(pytest.mark.skip(reason="shown on Sail"))
         if ENGINE == "spark" and item.get_closest_marker("slow_on_spark"):
             slow = item.get_closest_marker("slow")
             item.add_marker(pytest.mark.skip(reason="shown on Sail") if slow else pytest.mark.slow)

@@ -6,7 +6,7 @@ import pytest
 from e2e import faults
 from e2e.commands import rfm_spark
 
-pytestmark = pytest.mark.slow_on_spark
+pytestmark = pytest.mark.on_sail
 
 FIRST, LAST = date(2020, 4, 30), date(2020, 7, 30)
 MONTHS = [date(2020, 4, 30), date(2020, 5, 30), date(2020, 6, 30), date(2020, 7, 30)]

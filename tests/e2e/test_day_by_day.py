@@ -13,7 +13,7 @@ import pytest
 import yaml
 from e2e import shipped
 
-pytestmark = pytest.mark.slow_on_spark
+pytestmark = pytest.mark.on_sail
 
 AS_OF = shipped.AS_OF["online_retail"]
 NOT_CONTENT = {

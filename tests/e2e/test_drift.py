@@ -6,7 +6,7 @@ import pytest
 from e2e import bad_input as bad
 from e2e.commands import rfm_spark
 
-pytestmark = pytest.mark.slow_on_spark
+pytestmark = pytest.mark.on_sail
 
 MARCH, APRIL = date(2023, 3, 1), date(2023, 4, 1)
 RULES = [{"name": "large", "when": "monetary > 10"}, {"name": "small", "otherwise": True}]

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 from e2e import bad_input as bad
 
-pytestmark = pytest.mark.slow_on_spark
+pytestmark = pytest.mark.on_sail
 
 FIRST = date(2024, 2, 29)
 NEXT, THIRD, FOURTH = (FIRST + timedelta(days=n) for n in (1, 2, 3))

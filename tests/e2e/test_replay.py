@@ -14,6 +14,8 @@ import pytest
 from e2e import bad_input as bad
 from e2e.commands import rfm_spark
 
+pytestmark = pytest.mark.slow_on_spark
+
 AS_OF = date(2024, 7, 1)
 HEAD = "line,customer,ref,at,kind,total\n"
 FILES = {

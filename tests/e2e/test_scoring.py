@@ -12,7 +12,7 @@ import yaml
 from e2e import bad_input as bad
 from e2e.commands import rfm_spark
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_sail]
 
 JULY, OCTOBER, JANUARY = date(2024, 7, 1), date(2024, 10, 1), date(2025, 1, 1)
 COUNTRIES = {"u": "UK", "f": "FR", "g": "DE"}
