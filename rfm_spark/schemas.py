@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MONEY = "decimal(18,2)"
-_SNAPSHOTS = ("snapshot_date", "to_snapshot")
+SNAPSHOTS = ("snapshot_date", "to_snapshot")
 SUM_OF_MONEY = "decimal(28,2)"  # of any number of customers
 
 
@@ -49,7 +49,7 @@ class TableSpec:
     @property
     def snapshot(self) -> str | None:
         """The partition column that is a snapshot's date; None where a table holds no snapshots."""
-        return next((name for name in self.partitioned_by if name in _SNAPSHOTS), None)
+        return next((name for name in self.partitioned_by if name in SNAPSHOTS), None)
 
     def with_columns(self, *columns: Column) -> "TableSpec":
         """The same table with more columns, those already declared left as they are."""

@@ -7,6 +7,8 @@ from itertools import takewhile
 from operator import attrgetter
 from typing import Any
 
+from rfm_spark.schemas import SNAPSHOTS
+
 _METADATA = (
     *("VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES"),
     *("ADD COLUMNS", "ADD COLUMN", "CHANGE COLUMN", "UPDATE FIELD METADATA"),
@@ -87,7 +89,7 @@ def _retention(parameters: Mapping[str, Any]) -> int:
 
 def snapshots(predicate: str | None) -> frozenset[str]:
     """The dates of a predicate that names whole snapshots and nothing else, as `drop` writes it; else none."""
-    spelled = rf"(snapshot_date|to_snapshot)(#\d+)?|{_DAY}|::date|\b(DATE|IN|OR)\b|[\s\"'`\[\](),=]"
+    spelled = rf"({'|'.join(SNAPSHOTS)})(#\d+)?|{_DAY}|::date|\b(DATE|IN|OR)\b|[\s\"'`\[\](),=]"
     return frozenset() if re.sub(spelled, "", predicate or "x") else frozenset(re.findall(_DAY, predicate or ""))
 
 

@@ -28,7 +28,7 @@ from rfm_spark.lake.faults import translated
 from rfm_spark.lake.history import Commit, newest_first, since
 from rfm_spark.lake.place import Place, types
 from rfm_spark.local import local_frame
-from rfm_spark.schemas import TABLES, TableSpec
+from rfm_spark.schemas import TableSpec
 
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 TRIES = 3
@@ -92,10 +92,8 @@ class Lake:
         Those that were dropped as well, by whichever run. Commits that the log no longer holds are not seen.
         """
         found: dict[date, int] = {}
-        snapshot = (TABLES[table].snapshot if table in TABLES else None) or "snapshot_date"
         for one in since(after, self.commits(table)):
-            day = one.slice_.get(snapshot)
-            replaced = {day} if day and one.overwrites and one.run_id not in known else set()
+            replaced = set(one.slice_.values()) if one.overwrites and one.run_id not in known else set()
             for each in replaced | one.dropped if one.version <= version else ():
                 found.setdefault(date.fromisoformat(each), one.version)
         return found
@@ -266,7 +264,7 @@ class Lake:
                     f"another run replaced the same slice of {table} in {self.place} while this one was working; "
                     "its result stands, this one is not published: run again if it should be"
                 )
-            if mine.slice_.get("snapshot_date") in one.dropped:
+            if not one.dropped.isdisjoint(mine.slice_.values()):
                 self._dropped[table] = mine.version
 
     def _check_unchanged(self, table: str, base: int | None) -> None:
