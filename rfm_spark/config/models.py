@@ -170,10 +170,13 @@ class Contract(Model):
     rules: list[Rule] = []
 
 
+RefundPolicy = Literal["net_on_order_date", "net_on_refund_date", "ignore"]
+
+
 class Refunds(Model):
     """How refunds change recency, frequency and monetary value, all three by one policy."""
 
-    policy: Literal["net_on_order_date", "net_on_refund_date", "ignore"] = "net_on_order_date"
+    policy: RefundPolicy = "net_on_order_date"
 
 
 class ReferencePeriod(Model):

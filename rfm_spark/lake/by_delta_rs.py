@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.lake.history import Commit, commit
-from rfm_spark.lake.place import Place, types
+from rfm_spark.lake.place import Place, local, types
 from rfm_spark.lake.shape import Compacted, Shape
 from rfm_spark.local import local_frame
 from rfm_spark.schemas import Column, TableSpec
@@ -83,7 +83,6 @@ class ByDeltaRs:
 
     def vacuum(self, table: str, hours: int, *, dry: bool) -> int:
         """Delete files that no version younger than some hours needs, or tell how many."""
-
         options = {"enforce_retention_duration": False, "full": True}  # the config has its own floor
         # the list has those, too, that are gone already
         files = [file for file in self._table(table).vacuum(hours, **options) if self._is_there(table, file)]
@@ -114,7 +113,7 @@ class ByDeltaRs:
 
     def _is_there(self, table: str, file: str) -> bool:
         """Whether a file is there, by its name as it is or as in a URL; on another machine it is taken to."""
-        folder = self._place.path(table).removeprefix("file://")
+        folder = local(self._place.path(table))
         return "://" in folder or any(Path(folder, name).exists() for name in (file, unquote(file)))
 
     def _create(self, spec: TableSpec, frame: DataFrame, properties: Mapping[str, str]) -> None:

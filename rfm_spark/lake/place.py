@@ -49,7 +49,7 @@ class Place:
         if not self.config.path:
             return self.spark.table(self.identifier(table))
         if version is not None and not engines.of(self.spark).delta_sql:
-            _forget_newer_checkpoint(self.path(table), version)
+            _forget_newer_checkpoint(Path(local(self.path(table))), version)
         reader = self.spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
 
@@ -67,13 +67,18 @@ class Place:
         return True
 
 
-def _forget_newer_checkpoint(path: str, version: int) -> None:
+def local(path: str) -> str:
+    """A path without the scheme of this machine's files; one of another scheme stays as it is."""
+    return re.sub("^file:(//)?", "", path)
+
+
+def _forget_newer_checkpoint(folder: Path, version: int) -> None:
     """Remove the log's hint of its newest checkpoint, where that is of a later version than the one to be read.
 
     Sail 0.7 would start from it and then miss the commits before. Readers that find no hint look through the log, and
     the next checkpoint writes it again. A lake elsewhere than on this machine keeps it, and the read says what failed.
     """
-    hint = Path(re.sub("^file:(//)?", "", path)) / "_delta_log" / "_last_checkpoint"
+    hint = folder / "_delta_log" / "_last_checkpoint"
     with suppress(OSError, ValueError, KeyError):
         if json.loads(hint.read_text(encoding="utf-8"))["version"] > version:
             hint.unlink()

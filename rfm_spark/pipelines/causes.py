@@ -7,10 +7,11 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.config import expressions
+from rfm_spark.config.attributes import used_attributes, used_names
 from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import Cuts
 from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.measured import measured_by
 from rfm_spark.sql import union
 from rfm_spark.steps import metrics, migrations, periods, scores, segments
 from rfm_spark.steps.migrations import BEHAVIOUR, CUTS, LATE, RULES, TIME, in_turn
@@ -25,18 +26,27 @@ _BEFORE, _KNOWN, _AGED, _NOW, _RULED, _RULED_AGED = "before", "known", "aged", "
 @dataclass(frozen=True)
 class Snapshot:
     """How one snapshot placed its customers: by which project and cut-points ({segmentation: {criterion: cuts}}), and
-    what came of it; `attributes` are those that its metrics carry."""
+    what came of it."""
 
     as_of: date
     config: ProjectConfig
-    attributes: tuple[str, ...]
     cuts: Mapping[str, Mapping[str, Cuts]]
     metrics: DataFrame
     segments: DataFrame
 
+    @property
+    def attributes(self) -> list[str]:
+        """Those of profiles that its metrics carry."""
+        return used_attributes(self.config)
+
     def segmentation(self, name: str) -> Segmentation | None:
         """The segmentation of that name, if the project had it."""
         return next((one for one in self.config.segmentations if one.name == name), None)
+
+
+def in_both(before: Snapshot, now: Snapshot) -> list[str]:
+    """The segmentations that both snapshots have, in today's order."""
+    return [one.name for one in now.config.segmentations if before.segmentation(one.name) is not None]
 
 
 def placed_again(
@@ -52,15 +62,15 @@ def placed_again(
     Events of fresh movers are read and shuffled by customer, once, or twice where the projects measure otherwise; then
     the movers' metrics are, twice.
     """
-    alike = _measures(before.config) == _measures(now.config)
+    alike = measured_by(before.config) == measured_by(now.config)
     there = {*before.metrics.columns, *now.metrics.columns}
-    names = [name for name in _used(before.config, now.config) if name in there]
+    names = sorted(there & (used_names(before.config) | used_names(now.config)))
     # sub-periods of the whole span begin elsewhere for everybody where the first event is another
     told = fresh if alike and not now.config.reference_period.all else None
     measured = _measured(before, now, data, told, moving, cut, names, alike=alike)
     rows = cut(moving.join(measured, "customer_key"))
-    both = [s.name for s in now.config.segmentations if before.segmentation(s.name) is not None]
-    placed = union(frame for name in both for frame in _placed(rows, name, before, now, names, alike=alike))
+    each = (_placed(rows, name, before, now, names, alike=alike) for name in in_both(before, now))
+    placed = union(frame for frames in each for frame in frames)
     variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
     return placed.groupBy(*moving.columns).agg(
         *(F.max(F.when(F.col("variant") == name, F.col("segment"))).alias(name) for name in variants)
@@ -185,25 +195,6 @@ def _measures_at(
     return {
         source: metrics.metrics(done, known, periods.boundaries(period, day, first)) for source, day in days.items()
     }
-
-
-def _used(*configs: ProjectConfig) -> Sequence[str]:
-    """The columns that the criteria, groups and rules of the projects may name."""
-    found: dict[str, None] = {}
-    for config in configs:
-        for name, criterion in config.criteria.items():
-            found |= dict.fromkeys(expressions.names(criterion.sql) if criterion.sql else [criterion.metric or name])
-        for segmentation in config.segmentations:
-            for segment in segmentation.segments:
-                found |= dict.fromkeys(expressions.names(segment.when) if segment.when else [])
-            groups = [segmentation.scoring.of(name).group_by for name in config.criteria_of(segmentation)]
-            found |= dict.fromkeys(group for group in groups if group)
-    return list(found)
-
-
-def _measures(config: ProjectConfig) -> tuple:
-    """What decides how metrics are measured, whatever they are scored by."""
-    return config.reference_period, config.refunds.policy, config.timezone, config.currency
 
 
 def _rules(segmentation: Segmentation) -> list[tuple]:

@@ -1,12 +1,12 @@
 """The gate on drift: is this snapshot so far from the one before it that somebody should look first?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Limits
 from rfm_spark.errors import GateError
-from rfm_spark.pipelines.causes import Snapshot
+from rfm_spark.pipelines.causes import Snapshot, in_both
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import drift, scores
@@ -20,7 +20,7 @@ def gate(run: Run, earlier: Published, before: Snapshot, now: Snapshot) -> None:
     Raises: GateError with all that is beyond a limit to stop at.
     """
     limits = run.config.drift
-    found = [(limits.shares, *each) for each in _shares(run, earlier, before)]
+    found = [(limits.shares, *each) for each in _shares(run, earlier, before, now)]
     if limits.cut_points != Limits():
         found += [(limits.cut_points, *each) for each in _cut_points(before, now)]
     if limits.metrics != Limits():
@@ -38,23 +38,23 @@ def gate(run: Run, earlier: Published, before: Snapshot, now: Snapshot) -> None:
     ]
 
 
-def _shares(run: Run, earlier: Published, before: Snapshot) -> Iterator[tuple[float, str]]:
+def _shares(run: Run, earlier: Published, before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
     profiles = earlier.read("segment_profiles", before.as_of)
     rows = profiles.select("segmentation", "segment", "customers").collect() if profiles is not None else []
-    for name in _both(before, run.config.segmentations):
+    for name in in_both(before, now):
         then = {row["segment"]: row["customers"] for row in rows if row["segmentation"] == name}
-        now = {row["segment"]: row["customers"] for row in run.profiles if row["segmentation"] == name}
-        parts = drift.contributions(then, now)
+        today = {row["segment"]: row["customers"] for row in run.profiles if row["segmentation"] == name}
+        parts = drift.contributions(then, today)
         value = sum(parts.values())
         most = max(parts, key=lambda segment: (parts[segment], segment), default=None)
         if most is not None:
-            shares = [counts.get(most, 0) / sum(counts.values()) for counts in (then, now)]
+            shares = [counts.get(most, 0) / sum(counts.values()) for counts in (then, today)]
             told = f"most of it {most}, {shares[0]:.1%} of the customers before and {shares[1]:.1%} now"
             yield value, f"{name}: the shares of the segments moved by an index of {value:.3f}, {told}"
 
 
 def _cut_points(before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
-    for name in _both(before, now.config.segmentations):
+    for name in in_both(before, now):
         for criterion, cuts in now.cuts[name].items():
             if not _alike(before, now, name, criterion):
                 continue
@@ -65,7 +65,7 @@ def _cut_points(before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
 
 
 def _scores(before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
-    for name in _both(before, now.config.segmentations):
+    for name in in_both(before, now):
         cuts = {c: cut for c, cut in before.cuts[name].items() if _alike(before, now, name, c)}
         mine = before.segments.filter(F.col("segmentation") == name)
         then = drift.score_counts(mine, {c: f"{c}_score" for c in cuts}, cuts)
@@ -83,6 +83,3 @@ def _alike(before: Snapshot, now: Snapshot, segmentation: str, criterion: str) -
         return False
     return (then.metric, then.bins, then.group_by) == (today.metric, today.bins, today.group_by)
 
-
-def _both(before: Snapshot, segmentations: Sequence) -> list[str]:
-    return [one.name for one in segmentations if before.segmentation(one.name) is not None]

@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.config.attributes import used_attributes
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, placed_again
 from rfm_spark.pipelines.ingest import Ingested
@@ -76,7 +75,7 @@ def _published(earlier: Published, day: date) -> Snapshot:
         for s in config.segmentations
     }
     metrics, segments = _of(earlier, "customer_metrics", day), _of(earlier, "customer_segments", day)
-    return Snapshot(day, config, tuple(used_attributes(config)), cuts, metrics, segments)
+    return Snapshot(day, config, cuts, metrics, segments)
 
 
 def _of(earlier: Published, table: str, day: date) -> DataFrame:

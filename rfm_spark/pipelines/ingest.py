@@ -8,14 +8,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas, sources
-from rfm_spark.config.models import Source
+from rfm_spark.config.models import RefundPolicy, Source
 from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, ledger, quarantine
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import choose, union
 from rfm_spark.steps import activity, contract, customers, events, rates
-from rfm_spark.steps.activity import Policy
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Ingested:
     profiles: DataFrame | None
     by_customer: DataFrame | None = None
 
-    def activity(self, policy: Policy, as_of: date, customers: DataFrame | None = None) -> DataFrame:
+    def activity(self, policy: RefundPolicy, as_of: date, customers: DataFrame | None = None) -> DataFrame:
         """The activity before a date, of all or of some customers (a frame of customer_key)."""
         rows = self.events if self.by_customer is None else self.by_customer
         if customers is not None:
@@ -188,7 +187,12 @@ def _settle(
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
     changed = delivered.files(ledger.CHANGED) if existing is not None else []
     keep = run.cut if few else run.keep
-    rows = _identify(run, union(recorded), keep if few or changed else run.reused)
+    undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
+    rows = _identify(union(recorded), undeclared=undeclared)
+    if few or changed:
+        rows = keep(rows)
+    elif undeclared:
+        rows = run.reused(rows)
     against = existing.select(*_HELD_AGAINST) if existing is not None else None
     stale = None
     if against is not None and changed:
@@ -247,12 +251,11 @@ def _of_kind(run: Run, kind: str) -> list[Source]:
     return [source for source in run.config.sources if source.kind == kind]
 
 
-def _identify(run: Run, judged: DataFrame, keep: Callable[[DataFrame], DataFrame]) -> DataFrame:
-    """The rows with their `event_id`."""
-    if any(source.event_id_columns is None for source in run.config.event_sources()):
-        return keep(events.identify(judged))
-    rows = events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
-    return rows if keep == run.reused else keep(rows)
+def _identify(judged: DataFrame, *, undeclared: bool) -> DataFrame:
+    """The rows with their `event_id`; `undeclared`: some source declares none."""
+    if undeclared:
+        return events.identify(judged)
+    return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
 
 
 def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:

@@ -20,7 +20,7 @@ from rfm_spark.config.models import ProjectConfig, Source
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.conservation import Tally
-from rfm_spark.pipelines.published import complete_runs, published
+from rfm_spark.pipelines.published import published
 from rfm_spark.sources import listing
 from rfm_spark.sources.listing import Listed
 
@@ -77,7 +77,8 @@ def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Del
         size and time, for their hashes. `rates`: a fingerprint of the rates of today.
     """
     of_files = [source for source in config.event_sources() if source.format in listing.FORMATS]
-    complete = published(lake).run_ids
+    now = published(lake)
+    complete = now.run_ids
     trails = _trails(lake, complete)
     judged_by = {source.name: _judged_by(source, config, rates) for source in of_files}
     found = {}
@@ -90,7 +91,9 @@ def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Del
         name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != judged_by.get(name)
     }
     undeclared = {source.name for source in of_files if source.event_id_columns is None}
-    alike = undeclared - otherwise if _from_the_start(lake) else set()
+    # the ledger is younger than the first lakes, and has not every file that brought an event to those
+    from_the_start = all(schemas.INGESTED_FILES.name in run["table_versions"] for run in now.runs)
+    alike = undeclared - otherwise if from_the_start else set()
     return Delivery(judged_by, found, known, frozenset(alike))
 
 
@@ -146,12 +149,6 @@ def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[
             trail.clear()
         trail.append(row)
     return trails
-
-
-def _from_the_start(lake: Lake) -> bool:
-    """Whether the ledger has every file that brought an event: it is younger than the first lakes."""
-    before = complete_runs(lake).filter(~F.map_contains_key("table_versions", schemas.INGESTED_FILES.name))
-    return before.isEmpty()
 
 
 def _decided(

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import __version__, engines
+from rfm_spark.config.models import ProjectConfig
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
@@ -18,7 +19,11 @@ _LONGEST_STEP = timedelta(days=31)  # a longer one touches nearly everybody
 # of the customers, whose histories cost less than everybody's; fewer where their plan is compiled beside the other
 _FEW, _FEW_COMPILED = 0.25, 0.05
 _BROADCAST = 1_000_000  # customers, whose keys each executor holds
-_SAME = ("reference_period", "refunds", "timezone", "currency")  # sections that metrics depend on
+
+
+def measured_by(config: ProjectConfig) -> tuple:
+    """What of a project decides how metrics are measured, whatever they are scored by."""
+    return config.reference_period, config.refunds, config.timezone, config.currency
 
 
 def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published) -> DataFrame:
@@ -59,8 +64,7 @@ def _earlier(run: Run, now: Published) -> _Earlier | None:
     row, frame = now.made(newest), now.read("customer_metrics", newest)
     if frame is None or EVENTS_SEEN not in row["counts"] or row["code_version"] != __version__:
         return None
-    then = now.config(row["run_id"])
-    if any(getattr(then, section) != getattr(run.config, section) for section in _SAME):
+    if measured_by(now.config(row["run_id"])) != measured_by(run.config):
         return None
     return _Earlier(newest, row["counts"][EVENTS_SEEN], row["counts"]["customer_metrics.rows"], frame)
 

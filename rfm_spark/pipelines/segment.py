@@ -69,7 +69,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         stage.rows = len(done.rows)
     with run.stage("migrations") as stage:
         now = segmented.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
-        made = Snapshot(run.as_of, config, tuple(used_attributes(config)), cuts, customers, now)
+        made = Snapshot(run.as_of, config, cuts, customers, now)
         before = previous(run, earlier)
         if before is not None:
             drift.gate(run, earlier, before, made)

@@ -14,6 +14,7 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import InputError
 from rfm_spark.report import tables
 from rfm_spark.report.snapshot import Read, config_of
+from rfm_spark.steps.migrations import GONE, NEW, STAYED
 
 IN_WORDS = {
     "late_data": "events of before came late or were corrected",
@@ -27,7 +28,6 @@ IN_WORDS = {
 }
 STABLE_WITHIN = 0.02  # a segment that grows or shrinks by less is stable
 _SHOWN, _SNAPSHOTS = 15, 6
-_OUTSIDE = ("(new)", "(gone)")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def show_moves(console: Console, read: Read, as_of: date) -> None:
     (since,) = {row["from_snapshot"] for row in rows}
     for segmentation in config.segmentations:
         mine = [row for row in rows if row["segmentation"] == segmentation.name]
-        moved = [row for row in mine if row["cause"] != "none"]
+        moved = [row for row in mine if row["cause"] != STAYED]
         console.print(f"{segmentation.name}: {segmentation.question}", highlight=False)
         console.print(_told(moved, mine, since, as_of), soft_wrap=True, highlight=False)
         largest = sorted(moved, key=lambda row: (-row["customers"], row["from_segment"], row["to_segment"]))
@@ -87,8 +87,8 @@ def show_restatement(console: Console, config: ProjectConfig, found: Any) -> Non
         mine = [row for row in found.rows if row["segmentation"] == name]
         customers, amounts = [0, 0], [Decimal(0), Decimal(0)]
         for row in mine:
-            customers[0] += row["customers"] if row["from_segment"] != "(new)" else 0
-            customers[1] += row["customers"] if row["to_segment"] != "(gone)" else 0
+            customers[0] += row["customers"] if row["from_segment"] != NEW else 0
+            customers[1] += row["customers"] if row["to_segment"] != GONE else 0
             amounts[0] += row["before"] or 0
             amounts[1] += row["after"] or 0
         moved = [row for row in mine if row["from_segment"] != row["to_segment"]]
@@ -129,15 +129,15 @@ def flows(moves: Sequence[Mapping[str, Any]], segments: Iterable[str]) -> Iterat
 
     Reads: rows of `segment_migrations` of one pair and segmentation.
     """
-    others = sorted({row[end] for row in moves for end in ("from_segment", "to_segment")} - set(_OUTSIDE))
+    others = sorted({row[end] for row in moves for end in ("from_segment", "to_segment")} - {NEW, GONE})
     for name in dict.fromkeys([*segments, *others]):
         left = [row for row in moves if row["from_segment"] == name]
         came = [row for row in moves if row["to_segment"] == name]
         by_cause: dict[str, int] = {}
         for row, sign in [*((row, 1) for row in came), *((row, -1) for row in left)]:
-            if row["cause"] != "none":
+            if row["cause"] != STAYED:
                 by_cause[row["cause"]] = by_cause.get(row["cause"], 0) + sign * row["customers"]
-        stayed = sum(row["customers"] for row in came if row["cause"] == "none")
+        stayed = sum(row["customers"] for row in came if row["cause"] == STAYED)
         before, after = (sum(row["customers"] for row in rows) for rows in (left, came))
         if before or after:
             yield Flow(name, before, after, stayed, by_cause)
@@ -151,7 +151,7 @@ def _rows(read: Read, as_of: date) -> list[dict[str, Any]]:
 
 
 def _told(moved: Sequence[Mapping[str, Any]], mine: Sequence[Mapping[str, Any]], since: date, as_of: date) -> str:
-    population = sum(row["customers"] for row in mine if row["to_segment"] != "(gone)")
+    population = sum(row["customers"] for row in mine if row["to_segment"] != GONE)
     count = sum(row["customers"] for row in moved)
     lines = [f"{count:,} changes among {population:,} customers from {since} to {as_of}"]
     for cause, words in IN_WORDS.items():
@@ -166,7 +166,7 @@ def _rates(found: Iterable[Flow]) -> Any:
     for flow in found:
         stay = flow.stayed / flow.before if flow.before else None
         entry = (flow.after - flow.stayed) / flow.after if flow.after else None
-        shares = [_percent(stay), _percent(None if stay is None else 1 - stay), _percent(entry)]
+        shares = [tables.percent(stay), tables.percent(None if stay is None else 1 - stay), tables.percent(entry)]
         rows.append([flow.segment, flow.before, flow.after, *shares, flow.status, flow.reason])
     headers = ("segment", "before", "after", "stayed", "left", "newly in", "status", "why")
     return tables.plain("Segments: who stayed and left of those before, who is newly in of those after", headers, rows)
@@ -186,6 +186,3 @@ def _over_time(read: Read, config: ProjectConfig, segmentation: str, as_of: date
     ]
     return tables.plain(f"Value over time, {config.currency}", ("segment", *map(str, days)), cells)
 
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"

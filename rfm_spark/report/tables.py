@@ -37,7 +37,7 @@ def segments(
             f"{row['customers']:,}",
             f"{row['share']:.1%}",
             f"{row['monetary']:,.2f}",
-            _percent(row["monetary_share"]),
+            percent(row["monetary_share"]),
             *(_median(row.get(f"median_{metric}")) for metric in metrics),
             action.get("decision", ""),
             action.get("channel", ""),
@@ -103,7 +103,8 @@ def _mask(value: Any) -> Any:
     return "".join("9" if char.isdigit() else "x" if char.isalpha() else char for char in str(value))
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share as people read it; blank where there is none."""
     return "" if value is None else f"{value:.1%}"
 
 

@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark.errors import EnvironmentFault
+from rfm_spark.lake.place import local
 from rfm_spark.sources.columns import FILE, fixed_part
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -25,13 +26,13 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 def files(spark: SparkSession, path: str, options: dict[str, str]) -> list[str]:
     """The addresses of the files, sorted; none where nothing is there."""
-    local = re.sub("^file:(//)?", "", path)
-    if "://" in local:
+    place = local(path)
+    if "://" in place:
         return sorted(spark.read.text(path).inputFiles())
     chosen = {name.lower(): value for name, value in options.items()}
     deep = chosen.get("recursivefilelookup", "false").lower() == "true"
     wanted = chosen.get("pathglobfilter", "*")
-    roots = [Path(found) for pattern in _expanded(local) for found in glob.glob(pattern)]
+    roots = [Path(found) for pattern in _expanded(place) for found in glob.glob(pattern)]
     found = {file.absolute() for root in roots for file in _below(root, deep=deep)}
     return sorted(_address(file) for file in found if fnmatch.fnmatch(file.name, wanted))
 

@@ -1,7 +1,6 @@
 """The files of a source as they are now, before any is read: what tells a new or a changed one from one read before."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import engines
 from rfm_spark.config.models import Source
+from rfm_spark.lake.place import local
 from rfm_spark.sources.columns import WHICH_FILES, fixed_part, options_of
 from rfm_spark.sources.files import as_in_rows, files
 from rfm_spark.sources.text_files import located
@@ -59,7 +59,7 @@ def hashes(listed: Sequence[Listed]) -> dict[str, str]:
 def may_be_empty(source: Source) -> bool:
     """Whether it is no fault that nothing is there: a folder that exists, or a pattern in one."""
     fixed = fixed_part(source.path)
-    return Path(re.sub("^file:(//)?", "", fixed)).is_dir() or ("://" in fixed and fixed != source.path)
+    return Path(local(fixed)).is_dir() or ("://" in fixed and fixed != source.path)
 
 
 def _by_spark(spark: SparkSession, source: Source) -> list[Listed]:

@@ -1,17 +1,15 @@
 """Activity: what a customer did, one row an order or a day of contacts, refunds settled by the policy."""
 
 from datetime import date
-from typing import Literal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark.config.models import RefundPolicy
 from rfm_spark.schemas import MONEY
 
-Policy = Literal["net_on_order_date", "net_on_refund_date", "ignore"]
 
-
-def activity(events: DataFrame, policy: Policy, as_of: date) -> DataFrame:
+def activity(events: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:
     """One row an order, or a customer's day of contacts and of refunds that belong to no order.
 
     Reads: events.
@@ -36,7 +34,7 @@ def by_customer(events: DataFrame) -> DataFrame:
     return events.select(*columns).repartition("customer_key")
 
 
-def settled(rows: DataFrame, policy: Policy, as_of: date) -> DataFrame:
+def settled(rows: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:
     """As `activity`, of rows of `by_customer`. No shuffle."""
     nets = policy == "net_on_order_date"
     purchase, refund = F.col("event_type") == "purchase", F.col("event_type") == "refund"

@@ -86,9 +86,7 @@ def frozen(cuts: Iterable[CriterionCut], stored: Sequence[Row], published: Seque
             continue
         key = (cut.snapshot, cut.segmentation, cut.criterion)
         rows = [row for row in stored if (row["snapshot_date"], row["segmentation"], row["criterion"]) == key]
-        by_group: dict[str, list[Row]] = {}
-        for row in sorted(rows, key=lambda row: (row["group"], row["position"])):
-            by_group.setdefault(row["group"], []).append(row)
+        by_group = _by_group(rows)
         message = _unfit(cut, by_group, published)
         if message:
             faults.append(Fault(f"segmentations.{cut.segmentation}.scoring", message))
@@ -127,11 +125,9 @@ def as_stored(asked: Iterable[CriterionCut], stored: Sequence[Row]) -> dict[str,
     result = {}
     for cut in asked:
         mine = [row for row in stored if (row["segmentation"], row["criterion"]) == (cut.segmentation, cut.criterion)]
-        by_group: dict[str, list[float]] = {}
-        for row in sorted(mine, key=lambda row: (row["group"], row["position"])):
-            by_group.setdefault(row["group"], []).append(row["value"])
+        by_group = _by_group(mine)
         group_by = None if set(by_group) == {ALL} else cut.group_by
-        values = {group: tuple(found) for group, found in by_group.items()}
+        values = {group: tuple(row["value"] for row in found) for group, found in by_group.items()}
         result[cut.criterion] = Cuts(cut.metric, cut.better, cut.bins, group_by, values)
     return result
 
@@ -243,7 +239,15 @@ def _attained(cuts: Sequence[float], better: str, occurring: Iterable[float]) ->
     return tuple(sorted(1 + k if better == "high" else len(cuts) + 1 - k for k in below))
 
 
-# --- frozen ---
+# --- stored ---
+
+
+def _by_group(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of one criterion, each group's in the order of its cuts."""
+    by_group: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row["group"], row["position"])):
+        by_group.setdefault(row["group"], []).append(row)
+    return by_group
 
 
 def _unfit(cut: CriterionCut, by_group: Mapping[str, Sequence[Row]], published: Sequence[date]) -> str | None:

@@ -6,17 +6,17 @@ refund in a window has their whole history summed anew, since an order's rows ma
 """
 
 from datetime import date, timedelta
-from typing import Literal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-Policy = Literal["net_on_order_date", "net_on_refund_date", "ignore"]
+from rfm_spark.config.models import RefundPolicy
+
 _WIDE_MONEY = "decimal(38,2)"  # of a sum, as `metrics.sums` has it
 
 
 def touched(
-    events: DataFrame, policy: Policy, before: list[date], after: list[date], unseen: frozenset[str]
+    events: DataFrame, policy: RefundPolicy, before: list[date], after: list[date], unseen: frozenset[str]
 ) -> DataFrame:
     """One row a customer whose sums are not those of the earlier snapshot.
 

@@ -15,27 +15,9 @@ from rfm_spark.errors import ConflictError, EnvironmentFault, GateError, InputEr
 
 
 @pytest.fixture
-def undisturbed(spark, tmp_path_factory) -> faults.Undisturbed:
-    """What undisturbed runs leave."""
-    return faults.undisturbed(spark, tmp_path_factory)
-
-
-@pytest.fixture
-def config(undisturbed) -> Path:
-    """The project file."""
-    return undisturbed.config
-
-
-@pytest.fixture
 def lake(undisturbed, tmp_path) -> str:
     """A copy of the lake of July, with the snapshot of October yet to come."""
     return str(shutil.copytree(undisturbed.folder / "july", tmp_path / "lake"))
-
-
-@pytest.fixture
-def october(undisturbed, tmp_path) -> str:
-    """A copy of the lake of October."""
-    return str(shutil.copytree(undisturbed.folder / "october", tmp_path / "lake"))
 
 
 def test_killed_within_a_snapshot_and_run_again(spark, config, lake, undisturbed, monkeypatch):

@@ -21,19 +21,9 @@ SHORT = {"maintenance": "{keep: {daily: 1, monthly: 8}, retention_hours: 0, allo
 
 
 @pytest.fixture
-def undisturbed(spark, tmp_path_factory) -> faults.Undisturbed:
-    return faults.undisturbed(spark, tmp_path_factory)
-
-
-@pytest.fixture
-def config(undisturbed) -> Path:
-    return undisturbed.config
-
-
-@pytest.fixture
-def lake(undisturbed, tmp_path) -> str:
-    """A copy of the lake with the snapshots of July and October."""
-    return str(shutil.copytree(undisturbed.folder / "october", tmp_path / "lake"))
+def lake(october) -> str:
+    """A lake with the snapshots of July and October."""
+    return october
 
 
 def rows_seen(spark, tiny) -> dict[str, list[dict]]:
