@@ -68,6 +68,7 @@ def arrow_types(frame) -> dict[str, str]:
     """Spark's types as Arrow spells them."""
     names = {
         "bigint": "int64",
+        "boolean": "bool",
         "int": "int32",
         "date": "date32[day]",
         "timestamp": "timestamp[us, tz=UTC]",
