@@ -3,7 +3,8 @@
 from functools import cache
 from typing import Any
 
-from rfm_spark.config.models import EVENT_TYPES, NAME_PATTERN, STANDARD_CRITERIA, TEXT_PATTERN, ProjectConfig
+from rfm_spark.config.base import NAME_PATTERN, TEXT_PATTERN
+from rfm_spark.config.models import EVENT_TYPES, STANDARD_CRITERIA, ProjectConfig
 
 Schema = dict[str, Any]
 

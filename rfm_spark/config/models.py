@@ -4,70 +4,16 @@ Only the shape is checked here; what needs more than one section (names that mus
 score cube) is in `checks` and `lint`, and reading the file is in `load`.
 """
 
-from contextlib import suppress
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, model_serializer, model_validator
 
+from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text, Texts
 from rfm_spark.cuts import Cutting
-
-NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
-LABEL_PATTERN = r"^\w[\w .-]*$"
-TEXT_PATTERN = r"\S"
-
-
-def _day(value: Any) -> Any:
-    """A quoted date is a date too."""
-    with suppress(ValueError):
-        return date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else value
-    return value
-
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Label = Annotated[str, Field(pattern=LABEL_PATTERN)]
-Text = Annotated[str, Field(pattern=TEXT_PATTERN)]
-Texts = Annotated[list[Text], Field(min_length=1)]
-Day = Annotated[date, BeforeValidator(_day)]
 
 EVENT_TYPES = ("purchase", "refund", "contact", "engagement")
 CANONICAL_COLUMNS = ("source_customer_id", "event_ts", "amount", "order_id", "duration_seconds", "currency")
-
-
-class Model(BaseModel):
-    """Base of all sections: unknown keys are faults, nothing is coerced, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Expression(Model):
-    """A source column by name, or SQL over the source's columns. In YAML: `amount: price` or `amount: {sql: "…"}`."""
-
-    column: Text | None = None
-    sql: Text | None = None
-
-    @model_serializer
-    def _short(self) -> str | dict[str, str]:
-        return self.column if self.column is not None else {"sql": str(self.sql)}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"column": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _one_of(self) -> "Expression":
-        if (self.column is None) == (self.sql is None):
-            raise ValueError("give a column name, or {sql: …}")
-        return self
 
 
 class EventType(Model):
@@ -167,7 +113,7 @@ class Contract(Model):
     latest: Day = Field(default=date(2100, 1, 1), description="last business date that is believed")
     max_duration_seconds: int = Field(default=86_400, gt=0, description="a longer engagement is absurd")
     max_amount: float = Field(default=1e12, gt=0, description="a greater amount is out of range; leaves room for sums")
-    rules: list[Rule] = []
+    rules: list[Rule] = Field(default=[])
 
 
 RefundPolicy = Literal["net_on_order_date", "net_on_refund_date", "ignore"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rfm_spark.config.base import LABEL_PATTERN, NAME_PATTERN
 from rfm_spark.config.json_schema import Schema, json_schema
-from rfm_spark.config.models import LABEL_PATTERN, NAME_PATTERN
 from rfm_spark.config.tree import join
 from rfm_spark.config.words import did_you_mean, found, listed, near
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from rfm_spark.config import expressions
-from rfm_spark.config.models import CANONICAL_COLUMNS, NAME_PATTERN, Expression, ProjectConfig, Source
+from rfm_spark.config.base import NAME_PATTERN, Expression
+from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig, Source
 from rfm_spark.config.patterns import currency_fault, format_faults, timezone_fault, type_fault
 from rfm_spark.config.words import found, listed, near
 from rfm_spark.schemas import CUSTOMERS, EVENTS, customer_metrics

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rfm_spark import sources
-from rfm_spark.config.models import Expression, Source
+from rfm_spark.config.base import Expression
+from rfm_spark.config.models import Source
 from rfm_spark.sources import listing
 
 NAMES = ("my file.csv", "100%.csv", "a[1]{x}.csv", "what?*.csv", "größe+.csv", "back\\slash.csv")
