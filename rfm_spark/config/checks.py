@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from rfm_spark.config import expressions, known
+from rfm_spark.config.campaign_checks import campaign_findings, campaign_warnings
 from rfm_spark.config.models import ProjectConfig, line_of
 from rfm_spark.config.patterns import currency_fault, timezone_fault
 from rfm_spark.config.segment_checks import criteria_findings, segmentation_findings
@@ -22,11 +23,12 @@ def check(config: ProjectConfig, lines: Mapping[str, int] | None = None, names: 
 
 def config_warnings(config: ProjectConfig) -> list[Fault]:
     """What is allowed and probably not meant, beside the rules that `lint` judges."""
-    findings = (
+    findings = [
         finding
         for i, source in enumerate(config.sources)
         for finding in source_warnings(source, f"sources[{i}]", config)
-    )
+    ]
+    findings += campaign_warnings(config)
     return [Fault(path, message, config.line(path)) for path, message in findings]
 
 
@@ -48,6 +50,7 @@ def _findings(config: ProjectConfig, names: bool) -> Iterator[Finding]:
     yield from criteria_findings(config, names)
     for i, segmentation in enumerate(config.segmentations):
         yield from segmentation_findings(segmentation, f"segmentations[{i}]", config, names)
+    yield from campaign_findings(config, names)
 
 
 def _names(config: ProjectConfig) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ REASONS = frozenset({
     "no_customer", "no_event_id", "unknown_event_type", "missing_time", "unparseable_time", "time_out_of_range",
     "missing_amount", "negative_amount", "amount_out_of_range", "no_rate", "missing_duration", "negative_duration",
     "absurd_duration", "malformed_row", "undecodable_text", "duplicate_conflict", "refund_without_order",
-    "no_currency", "rate_out_of_range",
+    "no_currency", "rate_out_of_range", "no_channel", "no_purpose", "unparseable_expiry",
 })  # fmt: skip
 NUMERIC = ("int", "bigint", "double", "decimal", "smallint", "tinyint", "float")
 

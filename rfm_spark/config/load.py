@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +132,21 @@ def _value(text: str) -> Any:
 
 def _absolute(data: dict[str, Any], folder: Path) -> None:
     """Make the relative paths of lake and sources absolute, in place; URLs and globs stay as they are."""
-    sources = data.get("sources")
-    for section in [data.get("lake"), *(sources if isinstance(sources, list) else [])]:
+    for section in [data.get("lake"), *_items(data, "sources"), *_campaign_places(data)]:
         if isinstance(section, dict) and isinstance(section.get("path"), str) and section["path"].strip():
             section["path"] = _absolute_path(section["path"], folder)
+
+
+def _items(section: Any, key: str) -> list[Any]:
+    items = section.get(key) if isinstance(section, dict) else None
+    return items if isinstance(items, list) else []
+
+
+def _campaign_places(data: dict[str, Any]) -> Iterator[Any]:
+    for campaign in _items(data, "campaigns"):
+        if isinstance(campaign, dict):
+            yield campaign.get("assignment")
+            yield from _items(campaign, "export")
 
 
 def _absolute_path(path: str, folder: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, model_serializer, model_validator
 
 from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text, Texts
+from rfm_spark.config.campaigns import Campaign, Targeting
 from rfm_spark.cuts import Cutting
 
 EVENT_TYPES = ("purchase", "refund", "contact", "engagement")
@@ -55,8 +56,10 @@ class Source(Model):
     """One place that rows come from, mapped to canonical columns."""
 
     name: Label
-    kind: Literal["events", "profile", "rates"] = Field(
-        default="events", description="events; profile: attributes of customers; rates: dated currency rates"
+    kind: Literal["events", "profile", "rates", "consent", "suppression", "exclusion"] = Field(
+        default="events",
+        description="events; profile: attributes of customers; rates: dated currency rates; consent: decisions by "
+        "channel and purpose; suppression: people never to contact; exclusion: people that campaigns may leave out",
     )
     format: Literal["csv", "json", "parquet", "delta", "table"]
     path: Text | None = Field(default=None, description="file, folder or glob, relative to the project file")
@@ -365,6 +368,10 @@ class ProjectConfig(Model):
     segmentations: list[Segmentation] = Field(min_length=1)
     drift: Drift = Drift()
     maintenance: Maintenance = Maintenance()
+    campaigns: list[Campaign] = Field(
+        default=[], description="what `target` contacts people by, and `measure` measures"
+    )
+    targeting: Targeting = Targeting()
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -15,8 +16,8 @@ from rfm_spark.errors import ConfigError
 def resolved(config: ProjectConfig) -> dict[str, Any]:
     """The config as plain JSON data with every default and without secrets, as `runs.config` keeps it."""
     plain = config.model_dump(mode="json", by_alias=True, exclude_none=True)
-    for source in plain["sources"]:
-        _mask(source)
+    for section in _places(plain):
+        _mask(section)
     if "path" in plain["lake"]:
         plain["lake"]["path"] = without_secrets(plain["lake"]["path"])
     for segmentation in plain["segmentations"]:  # the scores are joined in this order, and keys of JSON have none
@@ -33,6 +34,15 @@ def from_resolved(text: str) -> ProjectConfig:
             "the project file that the run keeps is of another version of rfm_spark, expected one of this version: "
             "publish the snapshot again"
         ) from None
+
+
+def _places(plain: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every section that says where rows are, with options that may hold a secret."""
+    yield from plain["sources"]
+    for campaign in plain["campaigns"]:
+        if "assignment" in campaign:
+            yield campaign["assignment"]
+        yield from campaign["export"]
 
 
 def _mask(source: dict[str, Any]) -> None:
@@ -58,8 +68,9 @@ def defaults(config: ProjectConfig) -> str:
     """The config as YAML with every default written out; loading it gives the same project."""
     plain = config.model_dump(mode="python", by_alias=True, exclude_none=True)
     plain["lake"] = resolved(config)["lake"]
+    for section in _places(plain):
+        _mask(section)
     for source in plain["sources"]:
-        _mask(source)
         if source["kind"] == "events":
             source.setdefault("timezone", config.timezone)
             if "amount" in source["columns"]:

@@ -15,8 +15,16 @@ _REQUIRED = {
     "events": ("source_customer_id", "event_ts"),
     "profile": ("source_customer_id",),
     "rates": ("currency", "date", "rate"),
+    "consent": ("source_customer_id", "channel", "purpose", "status", "granted_at"),
+    "suppression": ("source_customer_id",),
+    "exclusion": ("source_customer_id",),
 }
-_ALLOWED = {"profile": ("source_customer_id", "event_ts"), "rates": ("currency", "date", "rate")}
+_ALLOWED = {
+    **_REQUIRED,
+    "profile": ("source_customer_id", "event_ts"),
+    "consent": (*_REQUIRED["consent"], "expires_at"),
+    "suppression": ("source_customer_id", "channel"),
+}
 _RESERVED = frozenset(EVENTS.column_names()) - set(CANONICAL_COLUMNS)
 _INTERNAL = frozenset({"source", "content_hash", "source_file", "reasons", "record", "customer_key", "snapshot_date"})
 

@@ -82,4 +82,3 @@ def _alike(before: Snapshot, now: Snapshot, segmentation: str, criterion: str) -
     if then is None or today is None or before.config.criteria[criterion] != now.config.criteria[criterion]:
         return False
     return (then.metric, then.bins, then.group_by) == (today.metric, today.bins, today.group_by)
-

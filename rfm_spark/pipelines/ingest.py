@@ -51,6 +51,11 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         profiles = {
             s.name: run.keep(contract.judge_profiles(whole[s.name], s, run.config)) for s in _of_kind(run, "profile")
         }
+        decisions = {
+            source.name: run.keep(contract.judge_consents(whole[source.name], source, run.config))
+            for kind in CONSENT_KINDS
+            for source in _of_kind(run, kind)
+        }
         if before_rows is not None:
             before_rows(run, profiles.values())
         judged_rates = _judge_rates(run, whole)
@@ -62,7 +67,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         held = quarantine.held_of(run, delivered, reads=bool(mapped))
         settlement = _settle(run, mapped, judged_rates, held, delivered) if mapped else _NOTHING
         tallies = conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
-        conservation.count_others(run, {**profiles, **judged_rates})
+        conservation.count_others(run, {**profiles, **judged_rates, **decisions})
         stage.rows = conservation.total(run, "rows_read")
         conservation.gate(run)
     with run.stage("events") as stage:
@@ -70,10 +75,11 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         all_events, stage.rows = _write_events(run, settlement)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
-        others = [*profiles.values(), *judged_rates.values()]
+        others = [*profiles.values(), *judged_rates.values(), *decisions.values()]
         quarantine.write(run, settlement.judged, settlement.settled, others, held)
     with run.stage("customers"):
         all_profiles = _write_customers(run, profiles)
+        _write_consents(run, decisions)
     if not run.dry:
         run.release()
     return Ingested(all_events, all_profiles)
@@ -132,6 +138,7 @@ class _Settlement:
 
 
 _NOTHING = _Settlement()
+CONSENT_KINDS = ("consent", "suppression", "exclusion")
 _FEW = 200_000  # rows whose ids fit a broadcast
 _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
 _HELD_AGAINST += ["event_type", "customer_key", "order_id"]
@@ -302,3 +309,20 @@ def _write_customers(run: Run, profiles: Mapping[str, DataFrame]) -> DataFrame |
         *(schemas.configured(n, merged.schema[n].dataType.simpleString()) for n in names)
     )
     return run.lake.replace(spec, merged).frame
+
+
+def _write_consents(run: Run, decisions: Mapping[str, DataFrame]) -> None:
+    """Replace `consents` by what its sources hold now, as profiles are; a word that is not understood is told of."""
+    if not decisions:
+        return
+    for name, judged in decisions.items():
+        unknown = judged.filter((F.size("reasons") == 0) & ~F.col("understood")).count()
+        if unknown:
+            run.counts[f"{name}.unknown_status"] = unknown
+            run.warnings.append(
+                f"source {name}: {unknown:,} rows with another status than {contract.GRANTED}, "
+                f"{', '.join(contract.REFUSALS)} are read as refusals; map them with {{sql: …}}"
+            )
+    rows = union(judged.filter(F.size("reasons") == 0) for judged in decisions.values())
+    distinct = rows.dropDuplicates(["source", "customer_key", "content_hash"])
+    run.lake.replace(schemas.CONSENTS, distinct.select(*schemas.CONSENTS.column_names()))

@@ -185,4 +185,3 @@ def _over_time(read: Read, config: ProjectConfig, segmentation: str, as_of: date
         [name, *(found[name, day]["monetary"] if (name, day) in found else None for day in days)] for name in names
     ]
     return tables.plain(f"Value over time, {config.currency}", ("segment", *map(str, days)), cells)
-

@@ -1,6 +1,5 @@
 """Raw columns as canonical ones: each a column of the source, or SQL over its columns."""
 
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -16,8 +15,6 @@ from rfm_spark.sql import ISO_DAY, as_text, quoted, try_decimal, type_of
 _NUMERIC = ("tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long", "float", "double", "decimal")
 _DAY = r"^\s*(\d{4}-\d{1,2}-\d{1,2})"
 _EXACT_INTEGER = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 20}
-
-
 
 
 def canonical(raw: DataFrame, source: Source) -> DataFrame:

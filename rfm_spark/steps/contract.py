@@ -94,6 +94,73 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
     )
 
 
+GRANTED = "granted"
+REFUSALS = ("refused", "withdrawn", "revoked", "denied")  # another word refuses as well, and is told of
+
+
+def judge_consents(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:
+    """One row a decision on being contacted, or an entry of a suppression or exclusion list.
+
+    Returns: the columns of `consents`, understood (the status is a known word), reasons, record and source_file.
+    Rules: what does not clearly grant refuses: a status that is not `granted`; a refusal without a readable time holds
+        always. A grant needs a channel, a purpose, a time, and where an expiry is given one that can be read. Blank,
+        `all` and `*` are every channel or purpose.
+    """
+    blank = F.lit(None).cast("string")
+    listed = source.kind != "consent"
+    status = F.lower(_text(mapped, "c_status")) if _has(mapped, "c_status") else blank
+    granted = F.coalesce(status == GRANTED, F.lit(False)) & F.lit(not listed)
+    texts = {
+        "customer_key": _text(mapped, "c_source_customer_id"),
+        "channel": _scope(mapped, "c_channel"),
+        "purpose": _scope(mapped, "c_purpose"),
+        "status": F.when(granted, F.lit(GRANTED)).otherwise(F.lit("refused")),
+        "understood": F.coalesce(status.isin(GRANTED, *REFUSALS), F.lit(listed)),
+        "decided_at": _instant_or_null(mapped, "c_granted_at", source, config),
+        "expires_at": F.when(granted, _instant_or_null(mapped, "c_expires_at", source, config)),
+    }
+    parsed = mapped.withColumns(texts)
+    reasons = {
+        "no_customer": F.col("customer_key").isNull(),
+        **_shape_reasons(parsed, source),
+        **_rule_reasons(parsed, config, source),
+    }
+    if not listed:
+        grant, missing = F.col("status") == GRANTED, F.col("decided_at").isNull()
+        reasons |= {
+            "no_channel": grant & F.col("channel").isNull(),
+            "no_purpose": grant & F.col("purpose").isNull(),
+            "missing_time": grant & missing & _blank("c_granted_at"),
+            "unparseable_time": grant & missing & ~_blank("c_granted_at"),
+        }
+        if _has(parsed, "c_expires_at"):
+            reasons["unparseable_expiry"] = grant & F.col("expires_at").isNull() & ~_blank("c_expires_at")
+    columns = ["customer_key", "kind", "channel", "purpose", "status", "decided_at", "expires_at"]
+    named = parsed.withColumn("kind", F.lit(source.kind))
+    return named.select(
+        F.lit(source.name).alias("source"),
+        *columns,
+        _content_hash(named, columns).alias("content_hash"),
+        "understood",
+        F.col("_file").alias("source_file"),
+        _all_reasons(parsed, reasons).alias("reasons"),
+        _record(parsed).alias("record"),
+    )
+
+
+def _scope(frame: DataFrame, name: str) -> Column:
+    if not _has(frame, name):
+        return F.lit(None).cast("string")
+    text = F.lower(_text(frame, name))
+    return F.when(~text.isin("all", "*"), text)
+
+
+def _instant_or_null(frame: DataFrame, name: str, source: Source, config: ProjectConfig) -> Column:
+    if not _has(frame, name):
+        return F.lit(None).cast("timestamp")
+    return _instant(frame, name, source, config).cast("timestamp")
+
+
 def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:
     """One row a dated rate: currency, date, rate (project's currency for one unit), reasons, record."""
     parsed = mapped.withColumns(

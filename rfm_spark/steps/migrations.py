@@ -115,9 +115,7 @@ def totals(changed: DataFrame) -> DataFrame:
     )
 
 
-def with_stayers(
-    changed: Sequence[Mapping[str, Any]], profiles: Sequence[Mapping[str, Any]]
-) -> list[tuple]:
+def with_stayers(changed: Sequence[Mapping[str, Any]], profiles: Sequence[Mapping[str, Any]]) -> list[tuple]:
     """All moves, sorted: (segmentation, from_segment, to_segment, cause, customers, monetary), stayers with cause none.
 
     Reads: rows of `totals`; `profiles`, customers and monetary of each segmentation and segment now, `(none)` too.

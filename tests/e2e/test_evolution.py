@@ -40,9 +40,7 @@ def _config(folder: Path, frequent: str = "f = 2") -> Path:
             "segments": _segments(("rich", "m = 2"), ("poor", None)),
         },
     ]  # fmt: skip
-    return bad.project_file(
-        folder, [bad.source_of("orders", "orders/*.csv"), crm], segmentations=segmentations
-    )
+    return bad.project_file(folder, [bad.source_of("orders", "orders/*.csv"), crm], segmentations=segmentations)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ CASES = {  # header or None for JSON, options, files
         {},
         {
             "a.json": '{"id":"A1","n":5.10,"deep":{"b":1,"a":[1,"x"]}}\n{"id":7,"n":true}\n\n{"id":\n5\nnull\n[]\n'
-            "{'id':'it\\'s'} x\n[{\"id\":1},{\"id\":\"\\ud800\"}]\r\n",
+            '{\'id\':\'it\\\'s\'} x\n[{"id":1},{"id":"\\ud800"}]\r\n',
             "b c.jsonl": '\ufeff{"either":"text","list":[{"p":1}],"empty":{},"none":null}\n'
             '{"either":{"x": 1.0},"deep":{"c":""},"list":[]}\n{"deep":"","list":[{"p":1},""],"n":1e5}\n',
             "undecodable.json": b'{"id":"\xff"}\n{"id":"ok"}',

@@ -28,7 +28,7 @@ MALFORMED = [
     ({"question": ...}, "question", ["missing", "text"]),
     ({"project": 2024}, "project", ["2024", "a name", "quotes"]),
     ({"projekt": "x"}, "projekt", ["unknown key", "did you mean project?"]),
-    ({"campaigns": []}, "campaigns", ["unknown key", "known keys", "segmentations"]),
+    ({"campains": []}, "campains", ["unknown key", "did you mean campaigns?"]),
     ({"question": "  "}, "question", ["'  '", "text"]),
     ({"sources": []}, "sources", ["an empty list", "at least one"]),
     ({"sources": {"orders": {}}}, "sources", ["a section with orders", "a list"]),
