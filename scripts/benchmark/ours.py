@@ -15,7 +15,7 @@ from rfm_spark import Project, session
 from rfm_spark.cli import SMALL_BYTES
 from rfm_spark.config.models import Action, Segment, Segmentation
 from rfm_spark.cuts import CriterionCut
-from rfm_spark.pipelines.kept import Scratch
+from rfm_spark.pipelines.kept import Kept
 from rfm_spark.steps import activity, cut_points, metrics, scores, segments
 
 ENGINE = "spark"
@@ -30,8 +30,8 @@ def classic(data: Data, out: Path) -> None:
     """Clean events to segments, by the steps of the pipeline; a Delta table."""
     spark = _session(data, "events")
     done = activity.activity(spark.read.parquet(data.events), REFUNDS, job.AS_OF)
-    measured, scratch = metrics.metrics(done, None, job.BOUNDARIES).select("customer_key", *job.MEASURES), Scratch()
-    customers = scratch.keep(measured)  # as the pipeline reads customer_metrics back
+    measured, kept = metrics.metrics(done, None, job.BOUNDARIES).select("customer_key", *job.MEASURES), Kept()
+    customers = kept.keep(measured)  # as the pipeline reads customer_metrics back
     asked = [
         CriterionCut(name, metric, better, segmentation="value", fit_on="orders")
         for name, (metric, better) in job.CRITERIA.items()
@@ -42,7 +42,7 @@ def classic(data: Data, out: Path) -> None:
     placed = segments.assign(scored, Segmentation(name="value", question=QUESTION, segments=rules))
     named = placed.withColumnsRenamed({name: f"{name}_score" for name in job.CRITERIA}).select(*job.COLUMNS)
     _write(named, out)
-    scratch.release()
+    kept.release()
 
 
 def whole(data: Data, out: Path, sources: Mapping[str, str] | None = None, segmentations: int = 1) -> None:
