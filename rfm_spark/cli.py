@@ -132,7 +132,10 @@ def segment(
     if until is None:
         _report_segments(project, project.segment(_session(project, engine), day, frozen))
         return
+    from rfm_spark.steps import periods
+
     last = _date(until)
+    periods.dates(day, last, every or "month")  # so that a wrong one is told before an engine starts
     done = project.backfill(_session(project, engine), day, last, every or "month", frozen)
     _report_segments(project, done[-1])
     out.print(f"Published {len(done)} snapshots: {', '.join(str(run.as_of) for run in done)}", soft_wrap=True)
@@ -318,6 +321,7 @@ def _watch(project: "Project", spark: "SparkSession", day: date, seconds: int) -
     try:
         for done in project.watch(spark, day, lambda: ended.wait(seconds)):
             out.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {_told(done)}", soft_wrap=True, highlight=False)
+            _report_warnings(done)
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
@@ -349,7 +353,11 @@ def _report_segments(project: "Project", done: "Run") -> None:
     from rfm_spark.report.show import print_segments
 
     print_segments(out, project.config, done.profiles)
-    for warning in done.warnings:
+    _report_warnings(done)
+
+
+def _report_warnings(done: "Run | None") -> None:
+    for warning in done.warnings if done else ():
         out.print(f"warning: {warning}", soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from rfm_spark import config as configs
 from rfm_spark import engines, session
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.errors import ConfigError, InputError
+from rfm_spark.errors import InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines import ledger
 from rfm_spark.pipelines.backfill import backfill
@@ -84,11 +84,6 @@ class Project:
         `every` is day, week, month, quarter or year. Returns: the runs, one a snapshot; where one fails, those before
         it are published.
         """
-        if every not in periods.EVERY or until < as_of:
-            raise ConfigError(
-                f"back-fill: found {as_of} until {until}, every {every}; expected a later date and one of "
-                f"{', '.join(periods.EVERY)}"
-            )
         days = periods.dates(as_of, until, every)
         return backfill(lambda day: self._run(spark, "segment", day), days, cut_points_from)
 

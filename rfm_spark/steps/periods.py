@@ -4,6 +4,7 @@ import calendar
 from datetime import date, timedelta
 
 from rfm_spark.config.models import ReferencePeriod
+from rfm_spark.errors import ConfigError
 
 
 def add_months(day: date, months: int) -> date:
@@ -19,7 +20,13 @@ def dates(first: date, until: date, every: str) -> list[date]:
     """The first date and every later one up to and with `until`, a day, week, month, quarter or year apart.
 
     Rules: months are counted from the first date, so that of 31 January month ends follow, each clamped by itself.
+    Raises: ConfigError where there is no such step, or `until` is before the first.
     """
+    if every not in EVERY or until < first:
+        raise ConfigError(
+            f"back-fill: found {first} until {until}, every {every}; expected a later date, and every "
+            f"{', '.join(EVERY)}"
+        )
     months, days = EVERY[every]
     found, day = [], first
     while day <= until:
