@@ -116,7 +116,8 @@ def _interleaved(
     asked: argparse.Namespace, job: str, chosen: list[str], data: Data, *, check_them: bool
 ) -> dict[str, list[dict[str, Any]]]:
     """Each side once, then each again; what failed for want of time or memory is not tried again."""
-    outs, runs = data.folder / "out", {side: [] for side in chosen}
+    outs = data.folder / "out"
+    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in chosen}
     shutil.rmtree(outs, ignore_errors=True)
     outs.mkdir()
     reference = outs / "reference"

@@ -70,7 +70,7 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
 
 def _ended_children() -> tuple[list[tuple[int, int, Any]], bool]:
     """Those that have ended since it was last asked, and whether there are others."""
-    ended = []
+    ended: list[tuple[int, int, Any]] = []
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)

@@ -135,7 +135,7 @@ from read_parquet('{file}'), range(9) as more(n)
 
 def _digest(frame: DataFrame, names: list[str]) -> tuple:
     cells = F.xxhash64(*(F.coalesce(F.col(name).cast("string"), F.lit("-")) for name in sorted(names)))
-    return tuple(frame.agg(F.count(F.lit(1)), F.sum(cells.cast("decimal(38,0)"))).head())
+    return tuple(frame.agg(F.count(F.lit(1)), F.sum(cells.cast("decimal(38,0)"))).collect()[0])
 
 
 def _median(runs: list[dict[str, Any]], name: str) -> float:

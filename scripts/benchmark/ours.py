@@ -13,7 +13,7 @@ from benchmark import job
 from benchmark.job import Data
 from rfm_spark import Project, session
 from rfm_spark.cli import SMALL_BYTES
-from rfm_spark.config.models import Action, Segment, Segmentation
+from rfm_spark.config.models import Action, RefundPolicy, Segment, Segmentation
 from rfm_spark.cuts import CriterionCut
 from rfm_spark.pipelines.kept import Kept
 from rfm_spark.steps import activity, cut_points, metrics, scores, segments
@@ -22,7 +22,7 @@ ENGINE = "spark"
 QUESTION = "Who is worth what, and who is slipping away?"
 ACTION = {"decision": "decide", "channel": "none", "message": "none"}
 RULES = [(job.INACTIVE, "frequency = 0"), *((box.segment, box.sql()) for box in job.BOXES)]
-REFUNDS = "net_on_refund_date"
+REFUNDS: RefundPolicy = "net_on_refund_date"
 EVENT_COLUMNS = ["customer_key", "event_type", "event_date", "event_month", "order_id", "amount", "duration_seconds"]
 
 
@@ -38,7 +38,7 @@ def classic(data: Data, out: Path) -> None:
     ]
     fitted = cut_points.fit(customers, asked)
     scored = scores.score_all(customers, cut_points.by_criterion(asked, fitted))
-    rules = [Segment(name=name, when=when, action=Action(**ACTION)) for name, when in RULES]
+    rules = [Segment(name=name, when=when, action=Action.model_validate(ACTION)) for name, when in RULES]
     placed = segments.assign(scored, Segmentation(name="value", question=QUESTION, segments=rules))
     named = placed.withColumnsRenamed({name: f"{name}_score" for name in job.CRITERIA}).select(*job.COLUMNS)
     _write(named, out)

@@ -50,7 +50,8 @@ def linear(points: Sequence[tuple[float, float, float]]) -> Linear | None:
             miss = float(((relative @ found - 1) ** 2).sum())
             if (found >= 0).all() and miss < least:
                 best, least = found, miss
-    return Linear(*map(float, best), worst=float(np.abs(relative @ best - 1).max()))
+    fixed, an_event, a_customer = map(float, best)
+    return Linear(fixed, an_event, a_customer, worst=float(np.abs(relative @ best - 1).max()))
 
 
 @dataclass(frozen=True)

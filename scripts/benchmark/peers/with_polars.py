@@ -1,6 +1,7 @@
 """Polars, lazy and streaming; Parquet tables."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -94,7 +95,7 @@ def _score(values: pl.Series, better: str) -> pl.Expr:
 
 def _segments() -> pl.Expr:
     r, f = pl.col("r_score"), pl.col("f_score")
-    chosen = pl.when(pl.col("frequency") == 0).then(pl.lit(job.INACTIVE))
+    chosen: Any = pl.when(pl.col("frequency") == 0).then(pl.lit(job.INACTIVE))
     for box in job.BOXES:
         chosen = chosen.when(r.is_between(*box.r) & f.is_between(*box.f)).then(pl.lit(box.segment))
     return chosen.otherwise(None)
