@@ -19,7 +19,8 @@ from oracle.reading import Ingested
 
 SOURCES = ("shop", "web", "touches", "crm")
 COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates")
-POLICIES = ("net_on_order_date", "net_on_refund_date", pytest.param("ignore", marks=pytest.mark.slow))
+_ON_SAIL = (pytest.mark.slow, pytest.mark.on_sail)  # as the first ones on Spark, but for an argument
+POLICIES = ("net_on_order_date", "net_on_refund_date", pytest.param("ignore", marks=_ON_SAIL))
 WHOLE_SPAN = {"all": True, "sub_periods": 4}
 
 
@@ -125,7 +126,7 @@ def test_profiles(spark, lake_of, policy):
         ("net_on_order_date", "approx_quantile"),
         ("net_on_order_date", "interpolated"),
         ("net_on_refund_date", "approx_quantile"),
-        pytest.param("ignore", "interpolated", marks=pytest.mark.slow),
+        pytest.param("ignore", "interpolated", marks=_ON_SAIL),
     ],
 )
 def test_snapshot(spark, lake_of, policy, method):
@@ -138,8 +139,8 @@ def test_snapshot(spark, lake_of, policy, method):
     ("policy", "as_of", "period"),
     [
         ("net_on_order_date", generate.LEAP_AS_OF, None),
-        pytest.param("net_on_refund_date", generate.LEAP_AS_OF, WHOLE_SPAN, marks=pytest.mark.slow),
-        pytest.param("net_on_order_date", generate.AS_OF, WHOLE_SPAN, marks=pytest.mark.slow),
+        pytest.param("net_on_refund_date", generate.LEAP_AS_OF, WHOLE_SPAN, marks=_ON_SAIL),
+        pytest.param("net_on_order_date", generate.AS_OF, WHOLE_SPAN, marks=_ON_SAIL),
     ],
 )
 def test_snapshot_of_another_day_or_period(spark, lake_of, policy, as_of, period):

@@ -127,6 +127,7 @@ def test_the_feed_replays_to_what_is_current(spark, evolved):
     assert _replayed(evolved, spark) == _current(evolved, spark)
 
 
+@pytest.mark.on_sail
 def test_moves_are_shown_with_their_causes_in_words(spark, evolved):
     """Rates and the reason of each segment's status too; and as nodes and links."""
     config = Path(evolved.config.lake.path).parent / "project.yaml"
@@ -144,6 +145,7 @@ def test_moves_are_shown_with_their_causes_in_words(spark, evolved):
     assert rfm_spark(spark, "show", config, "--as-of", JULY, "--moves").code == 2
 
 
+@pytest.mark.on_sail
 def test_another_system_reads_the_feed_by_readmes_example(spark, evolved):
     """With deltalake alone, and what it has read it does not read again."""
     names: dict = {}
@@ -160,6 +162,7 @@ def test_another_system_reads_the_feed_by_readmes_example(spark, evolved):
     assert [run for run, _ in names["unread"](lake, {run for run, _ in found[:-1]})] == [found[-1][0]]
 
 
+@pytest.mark.on_sail
 def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     """An event of June that comes late changes no published snapshot; the next one at that date does, and says how."""
     import shutil
@@ -188,6 +191,7 @@ def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     assert project.read(spark, "segment_changes").filter(f"run_id = '{older.run_id}'").isEmpty()
 
 
+@pytest.mark.on_sail
 def test_projects_that_change_what_they_name(spark, tmp_path):
     """A rule over the key, an attribute that only the old rules or only the new ones use, a segmentation that comes,
     goes and comes back: each move has a cause, a dry run tells as much, and the feed replays to what is current."""

@@ -34,6 +34,7 @@ def test_killed_within_a_snapshot_and_run_again(spark, config, lake, undisturbed
 
 
 @pytest.mark.slow
+@pytest.mark.on_sail
 def test_killed_after_each_table_of_a_first_run_and_run_again(spark, config, undisturbed, tmp_path, monkeypatch):
     tiny = faults.project(config, str(tmp_path / "lake"))
     for table in TABLES:  # one more table each time, on what the killed run before left
@@ -67,6 +68,7 @@ def test_what_a_dead_run_replaced_stays_as_published(spark, config, october, mon
 
 
 @pytest.mark.slow
+@pytest.mark.on_sail
 def test_run_again_at_a_published_date(spark, config, october, undisturbed):
     tiny = faults.project(config, october)
     earlier = tiny.read(spark, "runs").where(f"as_of = DATE'{SECOND}'").head()
@@ -93,6 +95,7 @@ def test_of_interleaved_runs_at_one_date_the_one_that_overtook_wins(spark, confi
 
 
 @pytest.mark.slow
+@pytest.mark.on_sail
 def test_interleaved_runs_at_two_dates_are_both_published(spark, config, lake, undisturbed):
     def segment_first():
         faults.project(config, lake).segment(spark, as_of=FIRST)

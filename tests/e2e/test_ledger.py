@@ -173,6 +173,7 @@ def test_each_file_is_read_once_and_again_where_it_says_something_else(spark, fo
     assert amounts(spark, folder) == before
 
 
+@pytest.mark.on_sail
 def test_what_waits_in_quarantine_is_freed_by_a_later_file(spark, folder):
     refund = "5,dan,o9,2024-01-05,return,1"
     ingest(
@@ -186,6 +187,7 @@ def test_what_waits_in_quarantine_is_freed_by_a_later_file(spark, folder):
     assert [(json.loads(row["record"])["line"], row["reasons"]) for row in held] == [("6", ["refund_without_order"])]
 
 
+@pytest.mark.on_sail
 def test_a_later_file_that_lacks_a_column_of_others(spark, folder):
     noted = (
         ONE.replace("total", "total,note")
@@ -212,6 +214,7 @@ def test_what_is_judged_otherwise_is_read_again(spark, folder):
     assert rows(spark, folder, "quarantine") == []
 
 
+@pytest.mark.on_sail
 def test_an_empty_folder_is_a_fault_only_at_first(spark, folder):
     from rfm_spark.errors import InputError
 
@@ -225,6 +228,7 @@ def test_an_empty_folder_is_a_fault_only_at_first(spark, folder):
     assert (parts(counts, "shop"), parts(counts, "till")) == ([0, 0, 0, 0], [0, 0, 0, 0])
 
 
+@pytest.mark.on_sail
 def test_watch_runs_as_files_land(spark, folder, monkeypatch):
     """A look with a run, one without, one with a file more, then a signal: the process ends well."""
     from threading import Event

@@ -66,7 +66,7 @@ def run(spark, tmp_path, lake_path):
 # --- the R package rfm ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["approx_quantile", "interpolated"])
+@pytest.mark.parametrize("method", ["approx_quantile", pytest.param("interpolated", marks=pytest.mark.on_sail)])
 def test_r_orders(run, method):
     """Cut-points, five named customers, customers per score, ten segments; then R's own scores but for three rows."""
     done = run(published.r_orders_config("", method), published.R_ORDERS_AS_OF)

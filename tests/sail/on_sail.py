@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).with_name("rfm-spark")
 
 
 def run(*arguments: str) -> None:
@@ -21,3 +23,15 @@ def run(*arguments: str) -> None:
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout.splitlines()[-1]
+
+
+def command(job: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """The command on Sail, on a machine without Java."""
+    return subprocess.run(
+        [COMMAND, job, *map(str, arguments), "--engine", "sail"],
+        env={k: v for k, v in os.environ.items() if k != "JAVA_HOME"} | {"PATH": str(COMMAND.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
