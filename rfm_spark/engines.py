@@ -3,12 +3,14 @@
 Steps and pipelines are the same on every engine. Where a module has two ways, it asks for the ability, not the name.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from weakref import WeakKeyDictionary
 
 from pyspark.sql import SparkSession
 
-from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.models import ProjectConfig, Source
 from rfm_spark.errors import ConfigError, Fault
 
 
@@ -35,6 +37,9 @@ class Engine:
     compiles: bool
     """Plans are compiled when they run, so a new session pays for each of several; without, a plan costs nothing."""
 
+    java_drivers: bool
+    """Databases are read and written by their JDBC drivers, in parallel; without, PostgreSQL alone, by Python's."""
+
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
@@ -46,12 +51,12 @@ _of_session: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
 
 def spark(version: str) -> Engine:
     """Apache Spark, and whatever else answers as it does."""
-    return Engine("spark", version, *[True] * 8)
+    return Engine("spark", version, *[True] * 9)
 
 
 def sail(version: str) -> Engine:
     """Sail, a native engine behind Spark Connect."""
-    return Engine("sail", version, *[False] * 8)
+    return Engine("sail", version, *[False] * 9)
 
 
 def of(session: SparkSession) -> Engine:
@@ -81,12 +86,28 @@ def require(engine: str, config: ProjectConfig) -> None:
         raise ConfigError(f"--engine: found {engine}, expected {' or '.join(NAMES)}")
     if engine == "spark":
         return
-    faults = [
-        Fault(f"sources.{source.name}.format", f"{source.format} {ONLY_SPARK}")
-        for source in config.sources
-        if source.format in ("jdbc", "table")
-    ]
+    faults = [fault for source in config.sources for fault in _of_source(source)]
     if config.lake.catalog:
         faults.append(Fault("lake.catalog", f"a catalog {ONLY_SPARK}; or give lake.path"))
     if faults:
         raise ConfigError(faults)
+
+
+def _of_source(source: Source) -> Iterator[Fault]:
+    """What of a source only Spark can read."""
+    path = f"sources.{source.name}"
+    if source.format == "table":
+        yield Fault(f"{path}.format", f"table {ONLY_SPARK}")
+    if source.format != "jdbc":
+        return
+    address, _, parameters = str(source.url).partition("?")
+    if not address.startswith("jdbc:postgresql:"):
+        yield Fault(f"{path}.url", f"another database than jdbc:postgresql {ONLY_SPARK}")
+    others = [part.split("=")[0] for part in parameters.split("&") if part and not part.startswith("sslmode=")]
+    if others:
+        yield Fault(f"{path}.url", f"{', '.join(others)} in it {ONLY_SPARK}")
+    yield from (
+        Fault(f"{path}.options.{name}", f"this option {ONLY_SPARK}") for name in source.options if name != "fetchsize"
+    )
+    if source.partition is not None and isinstance(source.partition.lower, date):
+        yield Fault(f"{path}.partition.lower", f"ranges of dates {ONLY_SPARK}; or partition by a whole number")

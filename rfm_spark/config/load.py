@@ -132,9 +132,11 @@ def _value(text: str) -> Any:
 
 def _absolute(data: dict[str, Any], folder: Path) -> None:
     """Make the relative paths of lake and sources absolute, in place; URLs and globs stay as they are."""
-    for section in [data.get("lake"), *_items(data, "sources"), *_campaign_places(data)]:
-        if isinstance(section, dict) and isinstance(section.get("path"), str) and section["path"].strip():
-            section["path"] = _absolute_path(section["path"], folder)
+    places = [data.get("lake"), *_items(data, "sources"), *_campaign_places(data)]
+    secrets = [place.get(key) for place in places if isinstance(place, dict) for key in ("user", "password")]
+    for section, key in [(place, "path") for place in places] + [(secret, "file") for secret in secrets]:
+        if isinstance(section, dict) and isinstance(section.get(key), str) and section[key].strip():
+            section[key] = _absolute_path(section[key], folder)
 
 
 def _items(section: Any, key: str) -> list[Any]:

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_serializer, model_validator
 
 from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text, Texts
 from rfm_spark.config.campaigns import Campaign, Targeting
+from rfm_spark.config.databases import Partition, Secret, Watermark
 from rfm_spark.cuts import Cutting
 
 EVENT_TYPES = ("purchase", "refund", "contact", "engagement")
@@ -61,9 +62,20 @@ class Source(Model):
         description="events; profile: attributes of customers; rates: dated currency rates; consent: decisions by "
         "channel and purpose; suppression: people never to contact; exclusion: people that campaigns may leave out",
     )
-    format: Literal["csv", "json", "parquet", "delta", "table"]
+    format: Literal["csv", "json", "parquet", "delta", "table", "jdbc"]
     path: Text | None = Field(default=None, description="file, folder or glob, relative to the project file")
-    table: Text | None = Field(default=None, description="a catalog table, for format: table")
+    table: Text | None = Field(
+        default=None, description="a catalog table, for format: table; a table, or (select …) as a_name, for jdbc"
+    )
+    url: Text | None = Field(
+        default=None, description="where the database is, for format: jdbc; without user, password"
+    )
+    user: Secret | Text | None = Field(default=None, description="who connects, for format: jdbc")
+    password: Secret | None = Field(default=None, description="where the password is found, for format: jdbc")
+    partition: Partition | None = Field(default=None, description="read in parallel, for format: jdbc")
+    watermark: Watermark | None = Field(
+        default=None, description="read only what is new or changed since the last complete run, for format: jdbc"
+    )
     options: dict[str, str | bool | int | float] = Field(
         default={}, description="options of Spark's reader, such as header or sep"
     )

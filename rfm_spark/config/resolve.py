@@ -50,8 +50,7 @@ def _mask(source: dict[str, Any]) -> None:
         key: MASK if is_secret(key) else without_secrets(value) if isinstance(value, str) else value
         for key, value in source["options"].items()
     }
-    if "path" in source:
-        source["path"] = without_secrets(source["path"])
+    source |= {key: without_secrets(source[key]) for key in ("path", "url") if key in source}
 
 
 def config_hash(config: ProjectConfig) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rfm_spark.config import expressions
 from rfm_spark.config.base import NAME_PATTERN, Expression
+from rfm_spark.config.database_checks import database_findings
 from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig, Source
 from rfm_spark.config.patterns import currency_fault, format_faults, timezone_fault, type_fault
 from rfm_spark.config.words import found, listed, near
@@ -32,6 +33,7 @@ _INTERNAL = frozenset({"source", "content_hash", "source_file", "reasons", "reco
 def source_findings(source: Source, path: str, config: ProjectConfig) -> Iterator[Finding]:
     """Path and message of every fault of one source."""
     yield from _place(source, path)
+    yield from database_findings(source, path)
     yield from _columns(source, path)
     yield from _event_type(source, path)
     yield from _attributes(source, path, config)
@@ -60,12 +62,18 @@ def source_warnings(source: Source, path: str, config: ProjectConfig) -> Iterato
         )
 
 
+_PLACES = {"table": ("table",), "jdbc": ("url", "table")}
+
+
 def _place(source: Source, path: str) -> Iterator[Finding]:
-    wanted, other = ("table", "path") if source.format == "table" else ("path", "table")
-    if getattr(source, wanted) is None:
-        yield f"{path}.{wanted}", f"missing; found format: {source.format}, expected {wanted}: where its rows are"
-    if getattr(source, other) is not None:
-        yield f"{path}.{other}", f"found {other} with format: {source.format}, expected only {wanted}"
+    wanted = _PLACES.get(source.format, ("path",))
+    for key in wanted:
+        if getattr(source, key) is None:
+            yield f"{path}.{key}", f"missing; found format: {source.format}, expected {key}: where its rows are"
+    for key in ("path", "table"):
+        if key not in wanted and getattr(source, key) is not None:
+            found_one = f"found {key} with format: {source.format}"
+            yield f"{path}.{key}", f"{found_one}, expected only {' and '.join(wanted)}"
 
 
 def _columns(source: Source, path: str) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def found(value: Any, path: str = "") -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}" if value else "an empty list"
     _, options, key = path.rpartition(".options.")
-    if options and is_secret(key):
+    if (options and is_secret(key)) or path.endswith(".password"):
         return MASK
     return _scalar(value)
 
