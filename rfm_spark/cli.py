@@ -142,6 +142,28 @@ def segment(
 
 
 @app.command()
+def predict(
+    config: Config,
+    as_of: AsOf,
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+    force: Annotated[
+        bool, typer.Option("--force", help="publish although the back-test is outside of the tolerance")
+    ] = False,
+) -> None:
+    """Predict who is still alive, how often they will order and what they will spend, by back-tested models."""
+    from rfm_spark.report.predictions import print_back_test, print_totals
+
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    tell = partial(print_back_test, out)
+    done, outcome = project.predict(_session(project, engine), day, force=force, tell=tell)
+    print_totals(out, outcome, project.config.currency)
+    for warning in done.warnings:
+        out.print(f"warning: {warning}", soft_wrap=True)
+
+
+@app.command()
 def maintain(
     config: Config,
     as_of: AsOf,

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark import config as configs
 from rfm_spark import engines, session
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.errors import InputError
+from rfm_spark.errors import EnvironmentFault, InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines import ledger
 from rfm_spark.pipelines.backfill import backfill
@@ -22,6 +23,10 @@ from rfm_spark.pipelines.restated import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
 from rfm_spark.steps import periods
+
+if TYPE_CHECKING:
+    from rfm_spark.pipelines.predict import Tell
+    from rfm_spark.steps.prediction.choice import Outcome
 
 StageReporter = Callable[[str], AbstractContextManager[Stage]]
 
@@ -96,6 +101,23 @@ class Project:
         with self._run(spark, "run", as_of, dry_run=dry_run) as run:
             segment(run, ingest(run, resolve))
         return run
+
+    def predict(
+        self, spark: SparkSession, as_of: date, *, force: bool = False, tell: "Tell" = lambda _: None
+    ) -> "tuple[Run, Outcome]":
+        """Fit and back-test the models of `prediction`, and publish what customers are expected to do.
+
+        `force` publishes outside of the tolerance too; `tell` is given the back-test before it is judged. Returns: the
+        run, and its models and back-test. Raises: EnvironmentFault without the packages of rfm-spark[predict].
+        """
+        try:
+            from rfm_spark.pipelines.predict import predict
+        except ImportError as missing:
+            told = f"the package {missing.name} is not installed, which predict needs: install rfm-spark[predict]"
+            raise EnvironmentFault(told) from None
+        with self._run(spark, "predict", as_of) as run:
+            outcome = predict(run, stored(run), force=force, tell=tell)
+        return run, outcome
 
     def maintain(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
         """Mend, drop expired snapshots, compact and remove old files; readers see the same but for what expired.

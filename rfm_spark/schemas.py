@@ -407,6 +407,71 @@ SEGMENT_HISTORY = TableSpec(
     subject_key="customer_key",
 )
 
+PREDICTIONS = TableSpec(
+    "predictions",
+    "one row a customer who has ordered, snapshot and model of orders; `models` says which is chosen",
+    (
+        _required("snapshot_date", "date", "as_of: the first instant not seen"),
+        _required("model", "string", "bg_nbd, mbg_nbd, pareto_nbd or nbd"),
+        _required("customer_key", "string", "the unified person"),
+        Column("p_alive", "double", "chance to be a customer still; to bg_nbd who bought once always is", "0 to 1"),
+        Column("expected_orders", "double", "purchase days expected in the horizon", "days with orders"),
+        Column(
+            "expected_value",
+            "double",
+            "their expected net amount, discounted; null without gamma_gamma",
+            "project's currency",
+        ),
+        Column("p_no_purchase", "double", "chance of no order at all in the horizon", "0 to 1"),
+        Column("orders_low", "bigint", "with 95 % chance at least so many", "days with orders"),
+        Column("orders_high", "bigint", "with 95 % chance at most so many", "days with orders"),
+        Column(
+            "order_value", "double", "expected net amount of an order; null without gamma_gamma", "project's currency"
+        ),
+        _required("horizon_days", "int", "from the snapshot on", "days"),
+    ),
+    ("snapshot_date", "model", "customer_key"),
+    ("snapshot_date",),
+    "customer_key",
+)
+
+MODELS = TableSpec(
+    "models",
+    "one row a model and snapshot: what it was fitted on, what of, and how it forecast the days held out",
+    (
+        _required("model", "string", "bg_nbd, mbg_nbd, pareto_nbd, gamma_gamma, or nbd: the baseline"),
+        _required("snapshot_date", "date", "as_of: the first instant not seen"),
+        Column("parameters", "map<string,double>", "of the calibration, by the papers' names; v is their gamma"),
+        Column("standard_errors", "map<string,double>", "of parameters; without those whose likelihood is flat"),
+        Column("log_likelihood", "double", "of the calibration fit, without terms that hold no parameter"),
+        Column("refit_parameters", "map<string,double>", "of all days before as_of: what predictions use"),
+        Column("refit_standard_errors", "map<string,double>", "of refit_parameters"),
+        Column("refit_log_likelihood", "double", "of refit_parameters"),
+        Column("fit_end", "date", "last day of calibration", "project's time zone"),
+        Column("refit_end", "date", "last day before as_of", "project's time zone"),
+        Column("unit", "string", "of time in the parameters: day, week, month or year"),
+        Column("customers", "bigint", "whom it was calibrated on", "customers"),
+        Column("distinct_statistics", "bigint", "distinct (x, t_x, T) among them: what the fit has to look at", "rows"),
+        _required("identified", "boolean", "the calibration tells its parameters; false: see problem"),
+        Column("problem", "string", "what keeps the parameters from being believed"),
+        _required("chosen", "boolean", "the model of orders that back-tests best"),
+        _required(
+            "churn", "boolean", "the best model of orders that can doubt who bought once: its p_alive is for rules"
+        ),
+        Column("holdout_days", "int", "days held out", "days"),
+        Column("holdout_customers", "bigint", "calibrated customers, whose held-out orders are forecast", "customers"),
+        Column("backtest_actual", "double", "what came in the days held out: orders, of gamma_gamma their value"),
+        Column("backtest_forecast", "double", "what was forecast of it"),
+        Column("backtest_error", "double", "(forecast - actual) / actual", "share"),
+        Column("backtest_mae", "double", "mean absolute error of a customer's orders", "days with orders"),
+        Column("backtest_rmse", "double", "root mean square error of a customer's orders; the least is chosen"),
+        Column("backtest_last_period", "double", "what `as in the period before` forecasts of backtest_actual"),
+        Column("backtest_segment_mean", "double", "what the mean rate of like customers forecasts of it"),
+    ),
+    ("model", "snapshot_date"),
+    ("snapshot_date",),
+)
+
 TABLES: Mapping[str, TableSpec] = {
     spec.name: spec
     for spec in (
@@ -420,6 +485,8 @@ TABLES: Mapping[str, TableSpec] = {
         SEGMENT_PROFILES,
         SEGMENT_MIGRATIONS,
         SEGMENT_CHANGES,
+        PREDICTIONS,
+        MODELS,
         CONSENTS,
         AUDIENCES,
         CAMPAIGN_RESULTS,

@@ -1,6 +1,6 @@
-"""Which columns of customers a project makes use of: metrics, and attributes of profiles."""
+"""Which columns of customers a project makes use of: metrics, attributes of profiles, predictions."""
 
-from rfm_spark.config import expressions
+from rfm_spark.config import expressions, known
 from rfm_spark.config.models import ProjectConfig
 
 
@@ -18,5 +18,11 @@ def used_names(config: ProjectConfig) -> set[str]:
 
 def used_attributes(config: ProjectConfig) -> list[str]:
     """Attributes of profiles that it uses, in the config's order; a snapshot carries its own."""
-    used, known = used_names(config), dict.fromkeys(name for source in config.sources for name in source.attributes)
-    return [name for name in known if name in used]
+    used, declared = used_names(config), dict.fromkeys(name for source in config.sources for name in source.attributes)
+    return [name for name in declared if name in used]
+
+
+def used_predictions(config: ProjectConfig) -> list[str]:
+    """Columns of `predictions` that it uses; a snapshot carries those of the newest at or before it."""
+    used = used_names(config)
+    return [name for name in known.predicted(config) if name in used]

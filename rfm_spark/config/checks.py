@@ -6,6 +6,7 @@ from rfm_spark.config import expressions, known
 from rfm_spark.config.campaign_checks import campaign_findings, campaign_warnings
 from rfm_spark.config.models import ProjectConfig, line_of
 from rfm_spark.config.patterns import currency_fault, timezone_fault
+from rfm_spark.config.prediction_checks import prediction_findings
 from rfm_spark.config.segment_checks import criteria_findings, segmentation_findings
 from rfm_spark.config.source_checks import Finding, source_findings, source_warnings
 from rfm_spark.config.words import did_you_mean, found, listed
@@ -50,6 +51,7 @@ def _findings(config: ProjectConfig, names: bool) -> Iterator[Finding]:
     yield from criteria_findings(config, names)
     for i, segmentation in enumerate(config.segmentations):
         yield from segmentation_findings(segmentation, f"segmentations[{i}]", config, names)
+    yield from prediction_findings(config)
     yield from campaign_findings(config, names)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.prediction import PREDICTED
 from rfm_spark.schemas import Column, customer_metrics
 
 # why the contract itself quarantines a row; a rule of the project's own needs another name
@@ -37,9 +38,15 @@ def attributes(config: ProjectConfig) -> dict[str, str]:
     return types
 
 
+def predicted(config: ProjectConfig) -> dict[str, str]:
+    """Columns of `predictions` with their type, but those whose name the project uses for something of its own."""
+    own = {*attributes(config), *config.criteria}
+    return {name: "double" for name in PREDICTED if name not in own}
+
+
 def columns(config: ProjectConfig) -> set[str]:
     """What criteria are SQL over, and what rules may name beside scores."""
-    return {*metrics(config), *attributes(config)}
+    return {*metrics(config), *attributes(config), *predicted(config)}
 
 
 def repeated(names: Iterable[str]) -> dict[int, int]:

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_serializer, model_validator
 from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text, Texts
 from rfm_spark.config.campaigns import Campaign, Targeting
 from rfm_spark.config.databases import Partition, Secret, Watermark
+from rfm_spark.config.prediction import Prediction
 from rfm_spark.cuts import Cutting
 
 EVENT_TYPES = ("purchase", "refund", "contact", "engagement")
@@ -379,6 +380,7 @@ class ProjectConfig(Model):
     )
     segmentations: list[Segmentation] = Field(min_length=1)
     drift: Drift = Drift()
+    prediction: Prediction = Prediction()
     maintenance: Maintenance = Maintenance()
     campaigns: list[Campaign] = Field(
         default=[], description="what `target` contacts people by, and `measure` measures"

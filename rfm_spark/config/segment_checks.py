@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from rfm_spark.config import expressions
-from rfm_spark.config.known import attributes, columns, is_numeric, metrics, repeated
+from rfm_spark.config.known import attributes, columns, is_numeric, metrics, predicted, repeated
 from rfm_spark.config.models import Criterion, CriterionScoring, ProjectConfig, Scoring, Segmentation
 from rfm_spark.config.source_checks import Finding
 from rfm_spark.config.words import did_you_mean, found, listed
@@ -42,9 +42,12 @@ def _criterion_name(config: ProjectConfig, name: str, path: str, taken: set[str]
 def _criterion_columns(config: ProjectConfig, criterion: Criterion, path: str, taken: set[str]) -> Iterator[Finding]:
     if criterion.sql is not None:
         for name in expressions.unknown_names(criterion.sql, taken):
-            yield f"{path}.sql", _unknown_name(name, taken, "a metric or an attribute of a profile source")
+            yield (
+                f"{path}.sql",
+                _unknown_name(name, taken, "a metric, an attribute of a profile source or a prediction"),
+            )
     elif criterion.metric is not None:
-        known, declared = metrics(config), attributes(config)
+        known, declared = metrics(config), attributes(config) | predicted(config)
         type_ = known[criterion.metric].type if criterion.metric in known else declared.get(criterion.metric)
         numeric = sorted(name for name, column in known.items() if is_numeric(column.type)) + sorted(declared)
         if type_ is None:
@@ -98,7 +101,7 @@ def _rule_names(when: str, path: str, scored: list[str], config: ProjectConfig) 
         elif name.removesuffix("_score") in scored:
             yield path, f"found {name}, expected the criterion's own name; did you mean {name.removesuffix('_score')}?"
         else:
-            what = f"a score ({listed(scored)}), a metric or an attribute"
+            what = f"a score ({listed(scored)}), a metric, an attribute or a prediction"
             yield path, _unknown_name(name, known, what)
 
 

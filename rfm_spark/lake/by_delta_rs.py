@@ -44,11 +44,24 @@ class ByDeltaRs:
             options.pop("overwriteSchema", None)
         if there and "overwriteSchema" not in options:
             frame = self._with_all_columns(spec.name, frame, known)
-        if "replaceWhere" in options and any(isinstance(f.dataType, T.ArrayType | T.MapType) for f in frame.schema):
+        if "replaceWhere" in options and any(isinstance(f.dataType, T.MapType) for f in frame.schema):
+            self._replace(spec.name, frame, options["replaceWhere"])
+            return
+        if "replaceWhere" in options and any(isinstance(f.dataType, T.ArrayType) for f in frame.schema):
             # the engine would not put its lists beside stored ones; of such tables `cut_points` alone has any
             frame = self._place.spark.createDataFrame(frame.toArrow())
         writer = frame.write.format("delta").mode(mode).options(**options)
         writer.partitionBy(*spec.partitioned_by).save(self._place.path(spec.name))
+
+    def _replace(self, table: str, frame: DataFrame, predicate: str) -> None:
+        """Replace a slice by few rows with maps, which the engine would not put beside stored ones: as `models` has."""
+        _deltalake().write_deltalake(
+            self._place.path(table),
+            frame.toArrow(),
+            mode="overwrite",
+            predicate=predicate,
+            commit_properties=self._properties(),
+        )
 
     def take_out(self, spec: TableSpec) -> None:
         """Take out the rows that this run has appended."""

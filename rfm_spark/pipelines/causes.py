@@ -7,7 +7,7 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.config.attributes import used_attributes, used_names
+from rfm_spark.config.attributes import used_attributes, used_names, used_predictions
 from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import Cuts
 from rfm_spark.pipelines.ingest import Ingested
@@ -36,8 +36,8 @@ class Snapshot:
 
     @property
     def attributes(self) -> list[str]:
-        """Those of profiles that its metrics carry."""
-        return used_attributes(self.config)
+        """Those of profiles, and predictions, that its metrics carry."""
+        return [*used_attributes(self.config), *used_predictions(self.config)]
 
     def segmentation(self, name: str) -> Segmentation | None:
         """The segmentation of that name, if the project had it."""

@@ -1,9 +1,11 @@
 """Frames that are used more than once: in the engine's cache, or where it has none each as a file, until released."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark import engines
 
@@ -21,11 +23,27 @@ class Kept:
         if engines.of(frame.sparkSession).caches:
             self._cached.append(frame.persist())
             return frame
-        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="rfm_spark-")
-        self._files += 1
-        path = str(Path(self._folder.name) / str(self._files))
+        path = self._path()
         frame.write.parquet(path)
         return frame.sparkSession.read.schema(frame.schema).parquet(path)
+
+    def hold(self, spark: SparkSession, columns: Mapping[str, Any]) -> DataFrame:
+        """Columns of the driver as a frame: a file where `keep` makes files, else sent along."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        table = pa.table(dict(columns))
+        if engines.of(spark).caches:
+            return spark.createDataFrame(table)
+        path = self._path()
+        Path(path).mkdir()
+        parquet.write_table(table, f"{path}/part.parquet")
+        return spark.read.parquet(path)
+
+    def _path(self) -> str:
+        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="rfm_spark-")
+        self._files += 1
+        return str(Path(self._folder.name) / str(self._files))
 
     def release(self) -> None:
         """Let go of all: a later run of the session would read it in place of files that have changed."""

@@ -32,8 +32,8 @@ def maintain(run: Run) -> None:
         lost = _each(run, specs, upkeep.mend)
     with run.stage("snapshots"):
         gone = [*expired, *now.dropped]
-        lost |= _each(run, dated if gone else [], lambda spec: upkeep.drop(spec, gone))
-        run.counts.update({f"{DROPPED}{day}": now.snapshots[day].get(MARK, 0) for day in expired})
+        lost |= _each(run, dated if gone else [], lambda s: upkeep.drop(s, now.not_published(s.name, gone, expired)))
+        run.counts.update({f"{DROPPED}{day}": now.snapshots.get(day, {}).get(MARK, 0) for day in expired})
     with run.stage("compaction"):
         lost |= _each(run, specs, upkeep.compact)
     with run.stage("vacuum"):
@@ -49,13 +49,15 @@ def maintain(run: Run) -> None:
 
 
 def _expired(run: Run, now: Published) -> list[date]:
-    """Published snapshots that the policy drops: never the newest of a segmentation, nor one that scoring names."""
+    """Published dates that the policy drops: never the newest of a segmentation or the newest predictions, nor one
+    that scoring names."""
     keep, newest = run.config.maintenance.keep, now.current_segments()
     if keep is None or newest is None:
         return []
     current = {row["snapshot_date"] for row in newest.select("snapshot_date").distinct().collect()}
     frozen = {cut.snapshot for cut in cut_points.plan(run.config) if cut.method == "frozen" and cut.snapshot}
-    return retention.expired(now.snapshots, run.as_of, keep, current | frozen)
+    current |= {max(now.predicted)} if now.predicted else set()
+    return retention.expired({*now.snapshots, *now.predicted}, run.as_of, keep, current | frozen)
 
 
 def _each(run: Run, specs: Iterable[TableSpec], act: Callable[[TableSpec], list[Done]]) -> set[str]:

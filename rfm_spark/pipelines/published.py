@@ -5,8 +5,8 @@ a version that holds it as its own newest complete run left it, and one that no 
 one that a complete `maintain` has dropped, until a later run makes it again.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 
@@ -23,7 +23,8 @@ from rfm_spark.steps import segment_history
 
 COMPLETE = "complete"
 CURRENT, HISTORY = "current_segments", "segment_history"
-SNAPSHOT_JOBS = ("run", "segment")
+SNAPSHOT_JOBS, PREDICT = ("run", "segment"), "predict"
+_PREDICTED = (schemas.PREDICTIONS.name, schemas.MODELS.name)
 _OF_RUNS = (schemas.INGESTED_FILES.name, schemas.SEGMENT_CHANGES.name)
 # `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
 DROPPED, MARK = "dropped.", "customer_segments"
@@ -36,7 +37,7 @@ class Published:
     `runs` are they, in the order they ended: run_id, job, as_of, ended_at, code_version, table_versions, counts.
     `versions` is each table's greatest of all of them, since versions only grow: the newest run's alone would miss
     what a run beside it published in the meantime. `snapshots` holds the versions of each published as_of, ascending,
-    `dropped` the dates that are published no more.
+    `dropped` the dates that are published no more; `predicted` the same as snapshots of what `predict` published.
     """
 
     lake: Lake
@@ -44,6 +45,7 @@ class Published:
     versions: Mapping[str, int]
     snapshots: Mapping[date, Mapping[str, int]]
     dropped: frozenset[date] = frozenset()
+    predicted: Mapping[date, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def run_ids(self) -> frozenset[str]:
@@ -103,8 +105,14 @@ class Published:
         own = self._own(table)
         return min([version, *(own[day] for day in self._torn(table, version, own))])
 
+    def not_published(self, table: str, days: Iterable[date], expired: Iterable[date]) -> list[date]:
+        """The dates that a table may be rid of: those expired, and those that it does not publish."""
+        own, gone = self._own(table), set(expired)
+        return [day for day in days if day in gone or day not in own]
+
     def _own(self, table: str) -> dict[date, int]:
-        return {day: at[table] for day, at in self.snapshots.items() if table in at}
+        snapshots = self.predicted if table in _PREDICTED else self.snapshots
+        return {day: at[table] for day, at in snapshots.items() if table in at}
 
     def _torn(self, table: str, version: int, own: Mapping[date, int]) -> list[date]:
         """Snapshots that a run which never completed has replaced since they were published."""
@@ -134,7 +142,19 @@ def published(lake: Lake) -> Published:
         snapshots[row["as_of"]] = greatest(snapshots.get(row["as_of"], {}), row["table_versions"])
     kept = {day: at for day, at in snapshots.items() if day not in dropped or at.get(MARK, 0) > dropped[day]}
     versions: dict[str, int] = reduce(greatest, (row["table_versions"] for row in rows), {})
-    return Published(lake, rows, versions, kept, frozenset(snapshots.keys() - kept.keys()))
+    return Published(lake, rows, versions, kept, frozenset(snapshots.keys() - kept.keys()), _predicted(rows))
+
+
+def _predicted(rows: Sequence[Row]) -> dict[date, Mapping[str, int]]:
+    """The versions that each date's newest complete prediction left, unless the date was dropped since."""
+    found: dict[date, Mapping[str, int]] = {}
+    for row in rows:
+        if row["job"] == PREDICT:
+            found[row["as_of"]] = row["table_versions"]
+        for name in row["counts"] if row["job"] == "maintain" else ():
+            if name.startswith(DROPPED):
+                found.pop(date.fromisoformat(name.removeprefix(DROPPED)), None)
+    return dict(sorted(found.items()))
 
 
 def greatest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

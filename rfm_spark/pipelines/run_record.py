@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -68,6 +68,10 @@ class Run:
     def keep(self, frame: DataFrame) -> DataFrame:
         """Keep a frame until `release`: in the engine's cache, else in a file of a folder of this run's own."""
         return self._kept.keep(frame)
+
+    def hold(self, columns: Mapping[str, Any]) -> DataFrame:
+        """Columns that the driver has calculated, as a frame until `release`."""
+        return self._kept.hold(self.spark, columns)
 
     def reused(self, frame: DataFrame) -> DataFrame:
         """A frame that one plan uses several times; kept where the engine would compute it for each."""

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.config.attributes import used_attributes
+from rfm_spark.config.attributes import used_attributes, used_predictions
 from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
 from rfm_spark.errors import GateError, InputError
@@ -18,6 +18,7 @@ from rfm_spark.pipelines.causes import Snapshot
 from rfm_spark.pipelines.evolution import evolve, previous
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.measured import customer_metrics
+from rfm_spark.pipelines.predicted import with_predictions
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
@@ -96,6 +97,7 @@ def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
             "run `rfm-spark ingest` (or `run`) first"
         )
     attributes = [Column(name, types[name], "") for name in used]
+    attributes += [Column(name, "double", "") for name in used_predictions(config)]
     frame = metrics.with_criteria(_frame(run, spec.with_columns(*attributes), []), config.criteria)
     for segmentation in config.segmentations:
         scored = {name: F.lit(1) for name in config.criteria_of(segmentation)}
@@ -106,10 +108,12 @@ def _measure(run: Run, data: Ingested, earlier: Published) -> Written:
     config = run.config
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
-    frame = metrics.with_criteria(customer_metrics(run, data, known, earlier), config.criteria)
+    measured = with_predictions(run, earlier, customer_metrics(run, data, known, earlier))
+    frame = metrics.with_criteria(measured, config.criteria)
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
         *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
         *(Column(name, frame.schema[name].dataType.simpleString(), "attribute of the customer") for name in attributes),
+        *(Column(name, "double", "prediction at or before the snapshot") for name in used_predictions(config)),
     )
     try:
         return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})

@@ -85,7 +85,8 @@ class _Linter:
     def _space(self, trees: list[exp.Expr]) -> tuple[Conditions, Space]:
         criteria = self.config.criteria_of(self.segmentation)
         bins = {name: self._bins(name) for name in criteria}
-        columns, attributes = known.metrics(self.config), known.attributes(self.config)
+        columns = known.metrics(self.config)
+        attributes = known.attributes(self.config) | known.predicted(self.config)
         conditions = Conditions(trees, bins, columns, attributes)
         for name, criterion in criteria.items():
             term, cuts = conditions.terms.get(criterion.metric or ""), self.segmentation.scoring.of(name).cuts
