@@ -3,7 +3,7 @@
 import pytest
 from sail.on_sail import run
 
-JOBS = ["backfill", "day_by_day", "drift", "evolution", "ledger", "maintain", "one_more_day", "replay"]
+JOBS = ["backfill", "day_by_day", "drift", "evolution", "ledger", "maintain", "one_more_day", "predict", "replay"]
 FILES = [f"tests/e2e/test_{name}.py" for name in JOBS]
 
 
