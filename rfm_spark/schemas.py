@@ -283,6 +283,44 @@ SEGMENT_CHANGES = TableSpec(
     "run_id",
 )
 
+SEGMENT_FORECASTS = TableSpec(
+    "segment_forecasts",
+    "one row a segment of the newest snapshot at or before a prediction: what it is expected to do, and to become",
+    (
+        _required("snapshot_date", "date", "as_of of the prediction"),
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("segment", "string", "name of the segment; (none) where no rule held"),
+        Column("segments_of", "date", "the snapshot whose segments they are"),
+        Column("customers", "bigint", "customers in it", "customers"),
+        Column("alive", "double", "sum of their p_alive, of the chosen model", "customers"),
+        Column("buyers", "double", "how many are expected to order in the horizon", "customers"),
+        Column("expected_orders", "double", "sum of theirs, of the chosen model", "days with orders"),
+        Column("expected_value", "double", "sum of theirs; null without gamma_gamma", "project's currency"),
+        Column("period_days", "int", "length of a period of the chain: between the two newest snapshots", "days"),
+        Column("next_customers", "double", "expected a period later; null without two snapshots", "customers"),
+        Column("backtest_customers", "double", "what earlier periods forecast of customers; null without", "customers"),
+    ),
+    ("snapshot_date", "segmentation", "segment"),
+    ("snapshot_date",),
+)
+
+SEGMENT_TRANSITIONS = TableSpec(
+    "segment_transitions",
+    "one row a pair of segments: how many went from one to the other in a period, over all like periods",
+    (
+        _required("snapshot_date", "date", "as_of of the prediction"),
+        _required("segmentation", "string", "name of the segmentation"),
+        _required("from_segment", "string", "(new) for newcomers; (none) where no rule held"),
+        _required("to_segment", "string", "(gone) for the departed; (none) where no rule holds"),
+        _required("customers", "bigint", "moves, those who stayed too", "customers"),
+        Column("probability", "double", "share of those who were in from_segment; null for newcomers", "share"),
+        _required("periods", "int", "pairs of snapshots that are counted", "periods"),
+        _required("period_days", "int", "length of the newest; the others differ by a fifth at most", "days"),
+    ),
+    ("snapshot_date", "segmentation", "from_segment", "to_segment"),
+    ("snapshot_date",),
+)
+
 CONSENTS = TableSpec(
     "consents",
     "one row a decision of a customer on being contacted, or an entry of a suppression or exclusion list",
@@ -487,6 +525,8 @@ TABLES: Mapping[str, TableSpec] = {
         SEGMENT_CHANGES,
         PREDICTIONS,
         MODELS,
+        SEGMENT_FORECASTS,
+        SEGMENT_TRANSITIONS,
         CONSENTS,
         AUDIENCES,
         CAMPAIGN_RESULTS,

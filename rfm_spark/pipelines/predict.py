@@ -11,6 +11,7 @@ from rfm_spark import schemas
 from rfm_spark.config.prediction import BASELINE, VALUE_MODEL
 from rfm_spark.errors import ConfigError, Fault, GateError
 from rfm_spark.local import local_frame
+from rfm_spark.pipelines import segment_forecasts
 from rfm_spark.pipelines.ingest import Ingested
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
@@ -79,7 +80,8 @@ def predict(run: Run, data: Ingested, *, force: bool, tell: Tell) -> Outcome:
         written = run.lake.replace(schemas.PREDICTIONS, frame, snapshot)
         stage.rows = run.counts["predictions.rows"] = written.rows
     with run.stage("segments"):
-        outcome.totals = _totals(run, written.frame, tested.chosen)
+        mine = (F.col("snapshot_date") == F.lit(run.as_of)) & (F.col("model") == tested.chosen)
+        outcome.segments = segment_forecasts.write(run, published(run.lake), written.frame.filter(mine))
         rows = [_row(run, outcome, name, fit) for name, fit in fits.items()]
         run.lake.replace(schemas.MODELS, local_frame(run.spark, rows, schemas.MODELS.types()), snapshot)
         run.counts |= {"predictions.customers": outcome.customers, "predictions.distinct": outcome.distinct}
@@ -130,17 +132,6 @@ def _gate(run: Run, outcome: Outcome, *, force: bool) -> None:
             f"orders and their value go together (correlation {outcome.correlation:.2f}), which gamma_gamma leaves out"
         )
     run.warnings += [f"{name} is not used: {fit.problem}" for name, fit in outcome.fits.items() if fit.problem]
-
-
-def _totals(run: Run, predicted: DataFrame, chosen: str) -> list[Mapping[str, object]]:
-    """What is predicted of each segment of the newest snapshot at or before as_of; nothing where there is none."""
-    earlier = published(run.lake)
-    day = max((day for day in earlier.snapshots if day <= run.as_of), default=None)
-    segments = earlier.read("customer_segments", day) if day is not None else None
-    if segments is None:
-        return []
-    mine = predicted.filter((F.col("snapshot_date") == F.lit(run.as_of)) & (F.col("model") == chosen))
-    return [row.asDict() for row in scores.totals(mine, segments).collect()]
 
 
 def _columns(frame: DataFrame) -> dict[str, Array]:

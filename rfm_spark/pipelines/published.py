@@ -24,7 +24,9 @@ from rfm_spark.steps import segment_history
 COMPLETE = "complete"
 CURRENT, HISTORY = "current_segments", "segment_history"
 SNAPSHOT_JOBS, PREDICT = ("run", "segment"), "predict"
-_PREDICTED = (schemas.PREDICTIONS.name, schemas.MODELS.name)
+_PREDICTED = tuple(
+    spec.name for spec in (schemas.PREDICTIONS, schemas.MODELS, schemas.SEGMENT_FORECASTS, schemas.SEGMENT_TRANSITIONS)
+)
 _OF_RUNS = (schemas.INGESTED_FILES.name, schemas.SEGMENT_CHANGES.name)
 # `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
 DROPPED, MARK = "dropped.", "customer_segments"

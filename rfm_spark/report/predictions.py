@@ -11,6 +11,7 @@ from rfm_spark.report import tables
 if TYPE_CHECKING:
     from rfm_spark.steps.prediction.back_test import Class
     from rfm_spark.steps.prediction.choice import Fits, Outcome
+    from rfm_spark.steps.prediction.transitions import Transitions
 
 _NAIVE = {"last_period": "as in the last period", "segment_mean": "mean of like customers"}
 
@@ -48,28 +49,30 @@ def print_totals(console: Console, outcome: "Outcome", currency: str) -> None:
         f"{outcome.horizon_days} days after {outcome.last_day}, by {outcome.back_test.chosen}",
         soft_wrap=True,
     )
-    for name in dict.fromkeys(str(row["segmentation"]) for row in outcome.totals):
-        headers = (
-            "segment",
-            "customers",
-            "of them alive",
-            "expected to order",
-            "expected orders",
-            f"expected {currency}",
-        )
-        rows = [_segment(row) for row in outcome.totals if row["segmentation"] == name]
-        console.print(tables.plain(f"{name}: what its segments are expected to do", headers, rows))
+    for name, forecast in outcome.segments.items():
+        chain = forecast.chain if any(row["next_customers"] is not None for row in forecast.rows) else None
+        later = ("in a period",) if chain else ()
+        said = ("customers", *later, "of them alive", "expected to order", "expected orders", f"expected {currency}")
+        rows = [_segment(row, later=chain is not None) for row in forecast.rows]
+        console.print(tables.plain(f"{name}: what its segments are expected to do", ("segment", *said), rows))
+        if chain is not None:
+            console.print(f"{name}: {_chain(chain)}", soft_wrap=True)
 
 
-def _segment(row: Mapping[str, Any]) -> list[Any]:
-    sums = [row[name] for name in ("alive", "buyers", "expected_orders")]
-    value = row["expected_value"]
-    return [
-        row["segment"],
-        row["customers"],
-        *(round(value or 0) for value in sums),
-        "" if value is None else f"{value:,.2f}",
-    ]
+def _segment(row: Mapping[str, Any], *, later: bool) -> list[Any]:
+    sums = [row[name] or 0 for name in ("alive", "buyers", "expected_orders", "expected_value")]
+    return [row["segment"], row["customers"], *([round(row["next_customers"])] if later else []), *map(round, sums)]
+
+
+def _chain(chain: "Transitions") -> str:
+    told = f"a period is {chain.period_days} days, as between the last two snapshots; {chain.periods} such are counted"
+    tested, naive = chain.off(chain.tested), chain.off(chain.naive)
+    if tested is None or naive is None:
+        return f"{told}, too few to test the forecast of sizes on."
+    return (
+        f"{told}. The ones before put {tested:.1%} of the customers of {chain.until} into a wrong segment, sizes that "
+        f"stay as they were {naive:.1%}."
+    )
 
 
 def _models(outcome: "Outcome") -> Iterator[list[str]]:
@@ -104,7 +107,7 @@ def _totals(outcome: "Outcome", title: str) -> Table:
 def _classes(title: str, first: str, classes: Sequence["Class"]) -> Table:
     names = list(classes[0].forecasts) if classes else []
     rows = [
-        [one.name, f"{one.customers:,.0f}", f"{one.actual:.3f}", *(f"{one.forecasts[name]:.3f}" for name in names)]
+        [one.name, round(one.customers), round(one.actual, 3), *(round(one.forecasts[name], 3) for name in names)]
         for one in classes
     ]
     return tables.plain(title, (first, "customers", "actual", *(_NAIVE.get(name, name) for name in names)), rows)

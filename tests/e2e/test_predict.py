@@ -179,6 +179,19 @@ def test_a_crash_and_a_second_run_change_nothing(spark, cdnow, monkeypatch):
         assert sorted(map(repr, read(spark, config, table))) == rows
 
 
+def test_maintain_drops_predictions_as_it_does_snapshots(spark, cdnow, tmp_path):
+    """But never the newest; what is kept is read as before."""
+    config, _ = cdnow
+    lake = shutil.copytree(project_of(config).config.lake.path, tmp_path / "lake")
+    own = project_of(config, f"lake={{path: {lake}}}", "maintenance={keep: {daily: 1}}")
+    for day in (EARLIER, AS_OF):
+        own.predict(spark, day)
+    before = own.read(spark, "predictions").filter(f"snapshot_date = '{AS_OF}'").collect()
+    own.maintain(spark, date(1998, 12, 1))
+    assert sorted(own.read(spark, "predictions").collect()) == sorted(before)
+    assert {row["snapshot_date"] for row in own.read(spark, "models").collect()} == {AS_OF}
+
+
 def test_bad_input_is_told(spark, cdnow, tmp_path):
     config, _ = cdnow
     said = rfm_spark(spark, "predict", config, "--as-of", date(1997, 6, 1))
@@ -195,6 +208,34 @@ def test_bad_input_is_told(spark, cdnow, tmp_path):
     wrong = rfm_spark(None, "check", config, "--set", "prediction.models=[gamma_gamma, bgnbd]")
     assert wrong.code == 2
     assert "bg_nbd" in wrong.log
+
+
+def test_segments_are_forecast_by_the_moves_between_snapshots(spark, cdnow, tmp_path):
+    """What the chain says of the next period sums to the population, and is tested on the last one."""
+    config, _ = cdnow
+    own = project_of(config, f"lake={{path: {tmp_path / 'lake'}}}")
+    own.ingest(spark, AS_OF)
+    own.backfill(spark, date(1998, 4, 1), date(1998, 6, 1))
+    _, outcome = own.predict(spark, EARLIER)
+    chain = outcome.segments["value"].chain
+    assert (chain.periods, chain.period_days, chain.until) == (2, 31, EARLIER)
+    assert chain.off(chain.tested) < 0.02  # one period foretells the next
+    assert chain.off(chain.naive) < 0.02
+    rows = [row.asDict() for row in own.read(spark, "segment_forecasts").collect()]
+    profiles = own.read(spark, "segment_profiles").filter(f"snapshot_date = '{EARLIER}'").collect()
+    assert {row["segment"]: row["customers"] for row in rows} == {row["segment"]: row["customers"] for row in profiles}
+    assert sum(row["next_customers"] for row in rows) == pytest.approx(2357)
+    assert sum(row["backtest_customers"] for row in rows) == pytest.approx(2357)
+    predicted = [row for row in own.read(spark, "predictions").collect() if row["model"] == "pareto_nbd"]
+    assert sum(row["expected_orders"] for row in rows) == pytest.approx(
+        sum(row["expected_orders"] for row in predicted)
+    )
+    shares: dict[str, float] = {}
+    for row in own.read(spark, "segment_transitions").collect():
+        if row["probability"] is not None:
+            shares[row["from_segment"]] = shares.get(row["from_segment"], 0) + row["probability"]
+    assert shares.keys() <= {row["segment"] for row in rows}
+    assert list(shares.values()) == pytest.approx([1.0] * len(shares))
 
 
 @pytest.mark.slow

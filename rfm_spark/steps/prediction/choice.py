@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from rfm_spark.steps.prediction.gamma_gamma import Spends
 from rfm_spark.steps.prediction.model import Statistics
 from rfm_spark.steps.prediction.numeric import Array
 from rfm_spark.steps.prediction.optimise import Fitted
+from rfm_spark.steps.prediction.transitions import Transitions
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ class BackTest:
     value: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class SegmentForecast:
+    """One segmentation: the rows of `segment_forecasts`, and the chain; None without two snapshots."""
+
+    rows: Sequence[Mapping[str, Any]]
+    chain: Transitions | None
+
+
 @dataclass
 class Outcome:
     """One run of `predict`, for people: spans, models, back-test, and what became of it."""
@@ -62,7 +72,7 @@ class Outcome:
     fits: Mapping[str, Fits]
     back_test: BackTest
     correlation: float | None = None
-    totals: list[Mapping[str, object]] = field(default_factory=list)
+    segments: Mapping[str, SegmentForecast] = field(default_factory=dict)
 
 
 def fit_all(
