@@ -184,6 +184,18 @@ def maintain(
 
 
 @app.command()
+def measure(config: Config, as_of: AsOf, set_: Set = None, lake: LakePath = None, engine: Engine = "spark") -> None:
+    """Measure what the campaigns changed, from the events after their sends."""
+    from rfm_spark.report import campaigns
+
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    done = project.measure(_session(project, engine), day)
+    campaigns.print_results(out, project.config, done.results)
+    for warning in done.warnings:
+        out.print(f"warning: {warning}", soft_wrap=True)
+
+
+@app.command()
 def show(
     config: Config,
     as_of: AsOf,

@@ -18,6 +18,7 @@ from rfm_spark.pipelines import ledger
 from rfm_spark.pipelines.backfill import backfill
 from rfm_spark.pipelines.ingest import ingest, replay, stored
 from rfm_spark.pipelines.maintain import maintain
+from rfm_spark.pipelines.measure import measure
 from rfm_spark.pipelines.published import CURRENT, HISTORY, published
 from rfm_spark.pipelines.restated import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
@@ -118,6 +119,15 @@ class Project:
         with self._run(spark, "predict", as_of) as run:
             outcome = predict(run, stored(run), force=force, tell=tell)
         return run, outcome
+
+    def measure(self, spark: SparkSession, as_of: date) -> Run:
+        """What the campaigns changed, from events after their sends and before as_of.
+
+        Returns: the run; its `results` are the rows of `campaign_results`.
+        """
+        with self._run(spark, "measure", as_of) as run:
+            measure(run, stored(run))
+        return run
 
     def maintain(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
         """Mend, drop expired snapshots, compact and remove old files; readers see the same but for what expired.

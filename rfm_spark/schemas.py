@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 MONEY = "decimal(18,2)"
 SNAPSHOTS = ("snapshot_date", "to_snapshot")
+COST = "decimal(18,4)"  # of one contact, which may be less than a cent
 SUM_OF_MONEY = "decimal(28,2)"  # of any number of customers
 
 
@@ -354,7 +355,7 @@ AUDIENCES = TableSpec(
         _required("send_at", "timestamp", "when it is sent, or would have been", "UTC"),
         _required("expected_value", "double", "money more that the contact is expected to bring", "project's currency"),
         _required("basis", "string", "what that rests on: measured, stated, predicted or assumed"),
-        _required("cost", MONEY, "cost of the contact; 0 in the holdout", "project's currency"),
+        _required("cost", COST, "cost of the contact; 0 in the holdout", "project's currency"),
         _required("draw", "int", "0..9999, the person's place in the draw of the campaign's holdout"),
         _required("holdout_share", "double", "share that the draw holds out", "share"),
         _required("run_id", "string", "run that selected them"),

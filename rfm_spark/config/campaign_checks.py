@@ -91,6 +91,8 @@ def _required(campaign: Campaign, path: str) -> Iterator[Finding]:
 
 
 def _money(campaign: Campaign, path: str) -> Iterator[Finding]:
+    if round(campaign.cost_per_contact, 4) != campaign.cost_per_contact:
+        yield f"{path}.cost_per_contact", f"found {campaign.cost_per_contact}, expected at most four decimals"
     if campaign.budget is not None and campaign.budget < campaign.cost_per_contact:
         message = f"found {campaign.budget:g}, expected at least cost_per_contact ({campaign.cost_per_contact:g})"
         yield f"{path}.budget", f"{message}: it pays for nobody"

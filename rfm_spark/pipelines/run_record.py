@@ -59,6 +59,8 @@ class Run:
     decided_against: frozenset[str] | None = None
     moves: Moves | None = None
     upkeep: list[Done] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
+    plans: list[Any] = field(default_factory=list)
     _kept: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,146 @@
+"""Targeting: who is worth a contact, who has had enough of them, and whom the budget reaches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.config.campaigns import Campaign, FrequencyCap
+from rfm_spark.order_statistics import Quantile, summarise
+
+COOLING, CAPPED, NO_FIELD, TAKEN, NOT_WORTH_IT, OVER_BUDGET, GLOBALLY_HELD_OUT = (
+    "cooling_down", "frequency_cap", "missing_field", "other_campaign", "not_worth_it", "over_budget",
+    "global_holdout",
+)  # fmt: skip
+MEASURED, STATED, PREDICTED, ASSUMED = "measured", "stated", "predicted", "assumed"
+DEFAULT_LIFT = 0.1  # of the money that a customer would spend within the window anyway
+_DAY, _ERROR = 86_400, 0.001
+
+
+def contact_refusals(
+    people: DataFrame, contacts: DataFrame, cool_down_days: int, cap: FrequencyCap | None
+) -> DataFrame:
+    """The same people with `contact_refusal`: cooling_down or frequency_cap where they have had enough, else null.
+
+    Reads: people (customer_key, send_at, …), a row a person; contacts (customer_key, at), a row a contact that was
+        made or is planned.
+    Rules: a contact less than `cool_down_days` from the send, before or after it; as many contacts within the cap's
+        days before it as the cap allows.
+    One shuffle of the contacts by customer_key.
+    """
+    if not cool_down_days and cap is None:
+        return people.withColumn("contact_refusal", F.lit(None).cast("string"))
+    asked = people.select(F.col("customer_key").alias("_person"), "send_at")
+    seen = contacts.join(asked, contacts.customer_key == asked["_person"])
+    before = F.unix_timestamp("send_at") - F.unix_timestamp("at")
+    within = (before >= 0) & (before <= (cap.days if cap else 0) * _DAY)
+    counted = seen.groupBy("_person").agg(
+        F.max(F.when(F.abs(before) < cool_down_days * _DAY, F.lit(1)).otherwise(F.lit(0))).alias("_cooling"),
+        F.sum(F.when(within, F.lit(1)).otherwise(F.lit(0))).alias("_contacts"),
+    )
+    refusal = F.when(F.col("_cooling") == 1, F.lit(COOLING))
+    if cap is not None:
+        refusal = refusal.when(F.col("_contacts") >= cap.contacts, F.lit(CAPPED))
+    joined = people.join(counted, people.customer_key == counted["_person"], "left")
+    return joined.withColumn("contact_refusal", refusal).drop("_person", "_cooling", "_contacts")
+
+
+def with_expected_value(
+    people: DataFrame, campaign: Campaign, measured: Mapping[str, float], reference_days: int
+) -> DataFrame:
+    """The same people with `expected_value`, the money more that a contact is expected to bring, and its `basis`.
+
+    Reads: people (segment, monetary, predicted_value and predicted_days, null where nothing is predicted);
+        `measured`, segment: uplift in money a person, `all` for the others.
+    Rules: the first that is known of what was measured; what the campaign states; a lift of the money predicted within
+        the horizon; the same of what was spent in as many days of the reference period. Six decimals. No shuffle.
+    """
+    stated, days = campaign.expected, campaign.horizon_days or campaign.success.window_days
+    lift = stated.lift if stated is not None and stated.lift is not None else DEFAULT_LIFT
+    known = F.lit(None).cast("double")
+    for segment, uplift in measured.items():
+        condition = F.lit(True) if segment == "all" else F.col("segment") == segment
+        known = F.coalesce(F.when(condition, F.lit(float(uplift))), known) if segment != "all" else known
+    if "all" in measured:
+        known = F.coalesce(known, F.lit(float(measured["all"])))
+    predicted = F.col("predicted_value") * (F.lit(lift * days) / F.col("predicted_days"))
+    past = F.col("monetary").cast("double") * F.lit(lift * days / max(reference_days, 1))
+    constant = F.lit(None).cast("double")
+    if stated is not None and stated.value is not None:
+        constant = F.lit(stated.value * (stated.response or 1.0))
+    basis = (
+        F.when(known.isNotNull(), F.lit(MEASURED))
+        .when(constant.isNotNull(), F.lit(STATED))
+        .when(predicted.isNotNull(), F.lit(PREDICTED))
+        .otherwise(F.lit(ASSUMED if stated is None else STATED))
+    )
+    value = F.coalesce(known, constant, predicted, past, F.lit(0.0))
+    return people.withColumns({"expected_value": F.round(value, 6), "basis": basis})
+
+
+def is_not_worth_it(campaign: Campaign) -> Column:
+    """Whether a contact costs as much as it is expected to earn; an assumption that nobody has stated only ranks."""
+    earned = F.col("expected_value") * campaign.success.margin
+    return (F.col("basis") != ASSUMED) & (earned <= F.lit(campaign.cost_per_contact))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The last place that the budget reaches: the expected value there, and among its equals the last ticket."""
+
+    value: float
+    ticket: float
+    inclusive: bool = True
+
+    def reaches(self) -> Column:
+        """Whether a person's place is within it."""
+        at = F.col("ticket") <= self.ticket if self.inclusive else F.col("ticket") < self.ticket
+        return (F.col("expected_value") > self.value) | ((F.col("expected_value") == self.value) & at)
+
+
+def cut(contactable: DataFrame, places: int) -> Cut | None:
+    """Where the best `places` of those that would be contacted end; None where all have a place.
+
+    Reads: contactable (expected_value, ticket), a row a person who is not held out; `places` of at least one.
+    Rules: the greater expected value first, its equals in the order of their tickets; never more than `places`.
+    At most four aggregates; no one is moved or sorted but as `order_statistics` says.
+    """
+    ranked = contactable.select(
+        (F.lit(0.0) - F.col("expected_value")).alias("rank"),
+        F.col("expected_value"),
+        F.col("ticket").cast("double").alias("ticket"),
+    )
+    total = ranked.count()
+    if total <= places:
+        return None
+    value = -_at(ranked, "rank", places, total)
+    better = F.sum(F.when(F.col("expected_value") > value, F.lit(1)).otherwise(F.lit(0)))
+    equal = F.sum(F.when(F.col("expected_value") == value, F.lit(1)).otherwise(F.lit(0)))
+    n_better, n_equal = ranked.agg(better, equal).collect()[0]
+    ticket = _at(ranked.filter(F.col("expected_value") == value), "ticket", places - n_better, n_equal)
+    found = Cut(value, ticket)
+    within = ranked.filter(found.reaches()).count()
+    return found if within <= places else Cut(value, ticket, inclusive=False)
+
+
+def _at(frame: DataFrame, column: str, rank: int, total: int) -> float:
+    """The value of a rank, from 1, of so many."""
+    wanted = Quantile(column, rank, total)
+    found = summarise(frame.select(column), [column], [wanted], {}, values=total, relative_error=_ERROR)
+    value = found["all"].value(wanted)
+    assert value is not None
+    return float(value)
+
+
+def totals(judged: DataFrame) -> DataFrame:
+    """One row a segment, outcome and basis: customers, expected_value (their sum), order_value (mean of an order).
+
+    Reads: judged (segment, outcome, basis, expected_value, average_order_value). One shuffle of partial results.
+    """
+    return judged.groupBy("segment", "outcome", "basis").agg(
+        F.count(F.lit(1)).alias("customers"),
+        F.sum("expected_value").alias("expected_value"),
+        F.sum("average_order_value").alias("order_value"),
+        F.count("average_order_value").alias("buyers"),
+    )

@@ -1,0 +1,294 @@
+"""Uplift: what a campaign changed, from sums over people that Spark has made; no person leaves the executors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.config.campaigns import HOLDOUT
+from rfm_spark.config.models import RefundPolicy
+
+RATE, VALUE = "rate", "value"
+BUCKETS = 1024  # groups of people that the bootstrap draws
+_MONEY = "decimal(18,2)"
+
+
+def once(assigned: DataFrame) -> DataFrame:
+    """One row a person: assigned (customer_key, segment, arm, start_s, …) without doubles; `contaminated`.
+
+    Rules: who is in several groups (by a merge, or twice in a file) is contaminated, of several rows of one group the
+        earliest start counts, then the first segment. One shuffle by customer_key.
+    """
+    first = F.struct("start_s", "end_s", "pre_s", "segment", "arm")
+    found = assigned.groupBy("customer_key").agg(
+        F.min(first).alias("_first"), (F.min("arm") != F.max("arm")).alias("contaminated")
+    )
+    names = ("segment", "arm", "start_s", "end_s", "pre_s")
+    return found.select("customer_key", *(F.col(f"_first.{name}").alias(name) for name in names), "contaminated")
+
+
+def outcomes(people: DataFrame, events: DataFrame, success: str, policy: RefundPolicy) -> DataFrame:
+    """One row a person: segment, arm, and rate, value, rate_before, value_before; zeros for who did nothing.
+
+    Reads: a frame of `once`, contaminated ones left out; events before as_of.
+    Rules: rate is 1 where an event of the success's type lies within [start_s, end_s), seconds since 1970; value is
+        purchases less refunds within it, refunds not where the project ignores them; before: within [pre_s, start_s).
+    One shuffle of the events by customer_key.
+    """
+    at = F.unix_timestamp("event_ts")
+    amount = F.when(F.col("event_type") == "purchase", F.col("amount"))
+    if policy != "ignore":
+        negative = (F.lit(0).cast(_MONEY) - F.col("amount")).cast(_MONEY)
+        amount = amount.when(F.col("event_type") == "refund", negative)
+    wanted = events.filter(F.col("event_type").isin("purchase", "refund", success)).select(
+        F.col("customer_key").alias("_person"), at.alias("_at"),
+        (F.col("event_type") == success).alias("_success"), amount.cast(_MONEY).alias("_amount"),
+    )  # fmt: skip
+    joined = people.join(wanted, people.customer_key == wanted["_person"], "left")
+    within = (F.col("_at") >= F.col("start_s")) & (F.col("_at") < F.col("end_s"))
+    before = (F.col("_at") >= F.col("pre_s")) & (F.col("_at") < F.col("start_s"))
+    return joined.groupBy("customer_key", "segment", "arm").agg(
+        _any(within & F.col("_success")).alias("rate"),
+        _total(within).alias("value"),
+        _any(before & F.col("_success")).alias("rate_before"),
+        _total(before).alias("value_before"),
+    )
+
+
+def _any(condition: Column) -> Column:
+    return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))
+
+
+def _total(condition: Column) -> Column:
+    return F.coalesce(F.sum(F.when(condition, F.col("_amount"))), F.lit(0)).cast(_MONEY)
+
+
+def sums(measured: DataFrame, bucket: Column) -> DataFrame:
+    """One row a segment, arm and bucket of people: n, and of each metric the sums y, yy, x, xx and xy.
+
+    Reads: a frame of `outcomes`; `bucket`, 0..BUCKETS-1, of the person's key. y is the metric, x the same before.
+    Rules: sums are of exact decimals, the same whatever the partitions. One shuffle of partial results.
+    """
+    columns = [F.count(F.lit(1)).alias("n")]
+    for metric in (RATE, VALUE):
+        y, x = F.col(metric).cast(_MONEY), F.col(f"{metric}_before").cast(_MONEY)
+        parts = {"y": y, "yy": y * y, "x": x, "xx": x * x, "xy": x * y}
+        columns += [F.sum(part).cast("double").alias(f"{metric}_{name}") for name, part in parts.items()]
+    return measured.groupBy("segment", "arm", bucket.alias("bucket")).agg(*columns)
+
+
+# --- statistics, of sums; every number may be an array of many experiments at once ------------------------------------
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the people of one group: y a metric, x the same before; numbers or arrays of them."""
+
+    n: object
+    y: object
+    yy: object
+    x: object
+    xx: object
+    xy: object
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two means: its interval and its two-sided p-value; NaN where the groups say nothing."""
+
+    treated: object
+    holdout: object
+    uplift: object
+    low: object
+    high: object
+    p: object
+
+
+def of_people(y, x=None) -> Sums:
+    """The sums of people given as the last axis of arrays; for simulations."""
+    import numpy as np
+
+    y = np.asarray(y, float)
+    x = np.zeros_like(y) if x is None else np.asarray(x, float)
+    return Sums(y.shape[-1], y.sum(-1), (y * y).sum(-1), x.sum(-1), (x * x).sum(-1), (x * y).sum(-1))
+
+
+def _moments(s: Sums):
+    """n, means of y and x, and their sample variances and covariance."""
+    import numpy as np
+
+    n, y, yy, x, xx, xy = (np.asarray(v, float) for v in (s.n, s.y, s.yy, s.x, s.xx, s.xy))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        my, mx, d = y / n, x / n, n - 1
+        return (
+            n,
+            my,
+            mx,
+            np.maximum(yy - n * my * my, 0) / d,
+            np.maximum(xx - n * mx * mx, 0) / d,
+            (xy - n * mx * my) / d,
+        )
+
+
+def welch(treated: Sums, holdout: Sums, confidence: float) -> Difference:
+    """Welch's test and interval of the difference of two means (Welch 1947), with his degrees of freedom."""
+    n1, m1, _, v1, _, _ = _moments(treated)
+    n0, m0, _, v0, _, _ = _moments(holdout)
+    return _difference(m1, m0, m1 - m0, v1, n1, v0, n0, confidence)
+
+
+def cuped(treated: Sums, holdout: Sums, confidence: float) -> Difference:
+    """The same of y less what x, from before the send, foretells (Deng, Xu, Kohavi and Walker 2013).
+
+    theta is the regression within the groups, pooled; where x does not vary it is 0, and the result is Welch's.
+    """
+    import numpy as np
+
+    n1, m1, x1, v1, u1, c1 = _moments(treated)
+    n0, m0, x0, v0, u0, c0 = _moments(holdout)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = (n1 - 1) * u1 + (n0 - 1) * u0
+        theta = np.where(spread > 0, ((n1 - 1) * c1 + (n0 - 1) * c0) / np.where(spread > 0, spread, 1), 0)
+    a1, a0 = (v - 2 * theta * c + theta**2 * u for v, c, u in ((v1, c1, u1), (v0, c0, u0)))
+    return _difference(m1, m0, m1 - m0 - theta * (x1 - x0), a1, n1, a0, n0, confidence)
+
+
+def _difference(m1, m0, uplift, v1, n1, v0, n0, confidence: float) -> Difference:
+    import numpy as np
+    from scipy import stats
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        e1, e0 = v1 / n1, v0 / n0
+        se = np.sqrt(e1 + e0)
+        df = np.where(se > 0, (e1 + e0) ** 2 / (e1**2 / (n1 - 1) + e0**2 / (n0 - 1)), 1)
+        half = stats.t.ppf(0.5 + confidence / 2, df) * se
+        t = np.abs(uplift) / se
+        p = np.where(se > 0, 2 * stats.t.sf(t, df), np.where(np.abs(uplift) > 0, 0.0, np.nan))
+        p = np.where(np.isfinite(se), p, np.nan)
+    return Difference(m1, m0, uplift, uplift - half, uplift + half, p)
+
+
+def bootstrap(treated: Sequence[tuple[float, float]], holdout: Sequence[tuple[float, float]], confidence: float):
+    """The percentile interval of the difference of two means, from (n, sum of y) of each bucket of people.
+
+    Rules: buckets are drawn with replacement, 2,000 times, by a fixed seed; a bucket is people by a hash of their key,
+        so that it says as little of them as a draw. (nan, nan) where a group has fewer than 30 buckets.
+    """
+    import numpy as np
+
+    if min(len(treated), len(holdout)) < 30:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(20_150_211)
+    drawn = []
+    for group in (treated, holdout):
+        n, y = np.array(group, float).T
+        times = rng.multinomial(len(n), np.full(len(n), 1 / len(n)), size=2000)
+        drawn.append((times @ y) / (times @ n))
+    low, high = np.quantile(drawn[0] - drawn[1], [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return float(low), float(high)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p-values (1979), in the given order; None where there is none."""
+    ordered = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    least = 0.0
+    for rank, (p, i) in enumerate(ordered):
+        least = max(least, min(1.0, p * (len(ordered) - rank)))
+        adjusted[i] = least
+    return adjusted
+
+
+def sample_ratio(counts: Mapping[str, int], holdout_share: float | None) -> float | None:
+    """The p-value of the chi-square test that the holdout has the share it was to have; None where it had none."""
+    from scipy import stats
+
+    held, total = counts.get(HOLDOUT, 0), sum(counts.values())
+    if not total or holdout_share is None or not 0 < holdout_share < 1:
+        return None
+    expected = [total * holdout_share, total * (1 - holdout_share)]
+    return float(stats.chisquare([held, total - held], expected).pvalue)
+
+
+SAMPLE_RATIO_FAULT = 0.001  # a p-value below it: the groups are not those that were drawn
+
+
+def detectable(sd: float, treated: float, holdout: float, confidence: float, power: float) -> float | None:
+    """The least difference of means that a test finds with the given power; None where a group is empty."""
+    if min(treated, holdout) < 1:
+        return None
+    return _z(confidence, power) * sd * (1 / treated + 1 / holdout) ** 0.5
+
+
+def needed(sd: float, difference: float, holdout_share: float, confidence: float, power: float) -> int | None:
+    """People in all that a test needs to find a difference with the given power; None where there is none to find."""
+    from math import ceil, isfinite
+
+    if not difference or not 0 < holdout_share < 1 or not isfinite(sd):
+        return None
+    spread = 1 / holdout_share + 1 / (1 - holdout_share)
+    return ceil((_z(confidence, power) * sd / difference) ** 2 * spread)
+
+
+def _z(confidence: float, power: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(0.5 + confidence / 2) + NormalDist().inv_cdf(power)
+
+
+def pooled_sd(treated: Sums, holdout: Sums) -> float:
+    """The standard deviation within the groups."""
+    n1, _, _, v1, _, _ = _moments(treated)
+    n0, _, _, v0, _, _ = _moments(holdout)
+    degrees = float(n1 + n0 - 2)
+    return float(((n1 - 1) * v1 + (n0 - 1) * v0) / degrees) ** 0.5 if degrees > 0 else float("nan")
+
+
+WORKED, DID_NOT, INCONCLUSIVE = "worked", "did not", "inconclusive"
+_FEWEST, _FEWEST_SUCCESSES = 30, 5
+
+
+def verdict(
+    metric: str,
+    found: Difference,
+    p_adjusted: float | None,
+    sizes: tuple[int, int],
+    *,
+    false_alarms: float,
+    worthwhile: float,
+    sample_ratio_p: float | None = None,
+    early: bool = False,
+) -> tuple[str, str]:
+    """(worked, did not or inconclusive; why), by the adjusted p-value and the interval.
+
+    Rules: worked, where the uplift is above 0 beyond doubt; did not, where it is below 0 beyond doubt, or the interval
+        leaves out any uplift that would pay (`worthwhile`, 0 where a contact costs nothing); no verdict where the
+        groups' sizes are not as drawn, too few people are there, or it is too early.
+    """
+    low, high, uplift = float(found.low), float(found.high), float(found.uplift)  # type: ignore[arg-type]
+    few = _too_few(metric, found, sizes)
+    if sample_ratio_p is not None and sample_ratio_p < SAMPLE_RATIO_FAULT:
+        return INCONCLUSIVE, "the groups do not have the sizes they were drawn with: the assignment is at fault"
+    if few:
+        return INCONCLUSIVE, few
+    if early:
+        return INCONCLUSIVE, "the window is not over, and no look before its end is planned"
+    if p_adjusted is not None and p_adjusted < false_alarms and uplift != 0:
+        return (WORKED, "more than without it") if uplift > 0 else (DID_NOT, "less than without it")
+    if high == high and high < worthwhile and p_adjusted is not None:
+        return DID_NOT, "whatever it did is too little to pay"
+    if p_adjusted is None or low != low:
+        return INCONCLUSIVE, "nobody in it did anything that differs"
+    return INCONCLUSIVE, "chance alone could have made the difference"
+
+
+def _too_few(metric: str, found: Difference, sizes: tuple[int, int]) -> str | None:
+    least = min(sizes)
+    if least < _FEWEST:
+        return f"fewer than {_FEWEST} people in a group"
+    if metric == RATE:
+        rate = (float(found.treated) * sizes[0] + float(found.holdout) * sizes[1]) / sum(sizes)  # type: ignore[arg-type]
+        if min(rate, 1 - rate) * least < _FEWEST_SUCCESSES:
+            return f"fewer than {_FEWEST_SUCCESSES} successes, or failures, are to be expected in a group"
+    return None
