@@ -134,11 +134,12 @@ def _at(frame: DataFrame, column: str, rank: int, total: int) -> float:
 
 
 def totals(judged: DataFrame) -> DataFrame:
-    """One row a segment, outcome and basis: customers, expected_value (their sum), order_value (mean of an order).
+    """One row a segment, whether it is bound, outcome and basis: customers, and sums of what is expected and usual.
 
-    Reads: judged (segment, outcome, basis, expected_value, average_order_value). One shuffle of partial results.
+    Reads: judged (segment, bound, outcome, basis, expected_value, average_order_value).
+    Returns: customers, expected_value, order_value (of buyers' mean orders) and buyers. One shuffle of partial results.
     """
-    return judged.groupBy("segment", "outcome", "basis").agg(
+    return judged.groupBy("segment", "bound", "outcome", "basis").agg(
         F.count(F.lit(1)).alias("customers"),
         F.sum("expected_value").alias("expected_value"),
         F.sum("average_order_value").alias("order_value"),

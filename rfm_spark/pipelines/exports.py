@@ -1,0 +1,124 @@
+"""Exports: the treated people of an audience, as each destination wants them; whole or not at all, and never twice.
+
+Files are written aside into a folder named by their content, which is renamed when it is whole; the manifest beside it
+is replaced last and says which folder holds. So whoever reads by the manifest sees one export whole, a run that dies
+leaves the one before, and a run that makes the same again writes nothing. A Delta table is one commit.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.config.campaigns import Campaign, Export
+from rfm_spark.errors import EnvironmentFault
+from rfm_spark.pipelines.published import Published
+from rfm_spark.pipelines.run_record import Run
+from rfm_spark.steps import audiences
+
+MANIFEST = "manifest.json"
+# RFC 4180, and a blank stays a blank
+_CSV = {"header": "true", "escape": '"', "emptyValue": "", "ignoreLeadingWhiteSpace": "false",
+        "ignoreTrailingWhiteSpace": "false"}  # fmt: skip
+
+
+def export(run: Run, earlier: Published, audience: DataFrame, campaigns: list[Campaign]) -> None:
+    """Write the audience of each campaign to its destinations.
+
+    Records: export.<campaign>.<position>, the rows written there.
+    Raises: EnvironmentFault where a place cannot be written.
+    """
+    wanted = [(campaign, i, one) for campaign in campaigns for i, one in enumerate(campaign.export)]
+    if not wanted:
+        return
+    before = earlier.read("audiences")
+    with run.stage("export") as stage:
+        for campaign, i, one in wanted:
+            mine = audience.filter(F.col("campaign") == F.lit(campaign.name))
+            then = None if before is None else before.filter(F.col("campaign") == F.lit(campaign.name))
+            rows = (
+                audiences.differences(mine, then, one.columns)
+                if one.differences
+                else audiences.exported(mine, one.columns)
+            )
+            run.counts[f"export.{campaign.name}.{i}"] = _write(run, campaign, one, rows)
+        stage.rows = sum(n for name, n in run.counts.items() if name.startswith("export."))
+
+
+def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
+    kept = run.keep(rows)
+    n, content = kept.agg(F.count(F.lit(1)), audiences.fingerprint(kept)).collect()[0]
+    manifest = {
+        "campaign": campaign.name,
+        "format": one.format,
+        "rows": n,
+        "content": hashlib.sha256(f"{','.join(kept.columns)}\x1f{n}\x1f{content}".encode()).hexdigest(),
+        "columns": kept.columns,
+        "differences": one.differences,
+        "as_of": run.as_of.isoformat(),
+        "run_id": run.run_id,
+    }
+    if one.differences and not n:
+        return 0  # nothing new to send: what was sent last stays
+    try:
+        if one.format == "delta":
+            kept.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(one.path)
+            if "://" not in one.path:
+                _replace(Path(f"{one.path.rstrip('/')}.{MANIFEST}"), manifest)
+        else:
+            _files(kept, one, Path(one.path.removeprefix("file://").removeprefix("file:")), manifest)
+    except OSError as error:
+        raise EnvironmentFault(f"campaign {campaign.name}: {one.path} cannot be written: {error.strerror}") from None
+    return int(n)
+
+
+def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any]) -> None:
+    data = folder / manifest["content"][:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    if _holds(folder, data, manifest):
+        return
+    aside = folder / f".{manifest['content'][:16]}"
+    for left in (aside, data):
+        shutil.rmtree(left, ignore_errors=True)
+    options = (_CSV if one.format == "csv" else {}) | {k: str(v) for k, v in one.options.items()}
+    rows.coalesce(1).write.format(one.format).options(**options).save(str(aside))
+    files = sorted(file for file in aside.iterdir() if file.is_file() and file.name[0] not in "._")
+    data.mkdir()
+    named = []
+    for i, file in enumerate(files):
+        name = f"audience{f'-{i}' if len(files) > 1 else ''}.{one.format}"
+        os.replace(file, data / name)
+        named.append({"name": f"{data.name}/{name}", "sha256": _sha256(data / name)})
+    shutil.rmtree(aside)
+    _replace(folder / MANIFEST, {**manifest, "files": named})
+    for other in folder.iterdir():  # what an earlier export, or one that died, has left
+        if other.is_dir() and other != data and len(other.name.lstrip(".")) == 16:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _holds(folder: Path, data: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether the manifest there is of the same content, and its files are as it says."""
+    try:
+        there = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return there["content"] == manifest["content"] and all(
+            _sha256(folder / file["name"]) == file["sha256"] for file in there["files"]
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _replace(path: Path, manifest: Mapping[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(aside, path)

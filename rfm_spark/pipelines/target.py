@@ -1,0 +1,378 @@
+"""Target: who is in the segments → who may be contacted → who is worth it → holdout → budget → audience → export.
+
+Campaigns choose in the order of their priority, so that one person gets one message. A plan does the same for every
+segment of the segmentation, bound or not, and publishes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from zoneinfo import available_timezones
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.config import messages
+from rfm_spark.config.campaign_checks import last_fields
+from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, TREATMENT, Campaign
+from rfm_spark.errors import InputError
+from rfm_spark.local import local_frame
+from rfm_spark.pipelines import exports
+from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.published import Published, published
+from rfm_spark.pipelines.run_record import Run
+from rfm_spark.schemas import COST
+from rfm_spark.sql import union
+from rfm_spark.steps import audiences, consent, holdouts, send_times, targeting, uplift
+
+SELECTED, HELD_OUT = "selected", "held_out"
+_FACTS = ("monetary", "average_order_value")
+_CONCLUSIVE = (uplift.WORKED, uplift.DID_NOT)
+
+
+@dataclass
+class Plan:
+    """What one campaign would do: rows of `targeting.totals`, its date, and what a measurement would find."""
+
+    campaign: Campaign
+    wave: date
+    totals: list[dict[str, Any]]
+    detectable: Mapping[str, float | None] = field(default_factory=dict)
+    needed: int | None = None
+    baseline: Mapping[str, float] = field(default_factory=dict)
+
+
+def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
+    """Select, draw and publish the audience of every campaign whose next wave is not over; or only plan it.
+
+    Raises: InputError where there is no snapshot, no such campaign, or an attribute is missing.
+    """
+    earlier = published(run.lake)
+    snapshot = _snapshot(run, earlier)
+    waves = _waves(run)
+    others = _kept_audiences(earlier, [campaign.name for campaign, _ in waves])
+    chosen: list[DataFrame] = []
+    with run.stage("targeting") as stage:
+        for campaign, wave in waves:
+            judged = _judged(run, data, earlier, snapshot, campaign, wave, others, chosen, plan=plan)
+            selected = _within_budget(run, campaign, judged)
+            run.plans.append(_plan(run, data, campaign, wave, selected))
+            own = selected.filter(F.col("outcome").isin(SELECTED, HELD_OUT, targeting.GLOBALLY_HELD_OUT))
+            chosen.append(own.filter(F.col("bound")).withColumn("campaign", F.lit(campaign.name)))
+        stage.rows = sum(row["customers"] for one in run.plans for row in one.totals if row["outcome"] == SELECTED)
+    if plan:
+        return
+    with run.stage("audiences") as stage:
+        made = [_audience(run, snapshot, c, own) for (c, _), own in zip(waves, chosen, strict=True)]
+        if run.config.targeting.global_holdout_share:
+            made.append(_of_all(run, snapshot, union(own for own in chosen)))
+        spec = schemas.AUDIENCES
+        frame = union([*made, *([others.select(*spec.column_names())] if others is not None else [])])
+        written = run.lake.replace(spec, frame)
+        stage.rows = written.rows
+    exports.export(run, earlier, written.frame, [campaign for campaign, _ in waves])
+
+
+def _snapshot(run: Run, earlier: Published) -> date:
+    days = [day for day in earlier.snapshots if day <= run.as_of]
+    if not days:
+        raise InputError(f"no snapshot at or before {run.as_of} in {run.lake.place}; run `rfm-spark run` first")
+    return days[-1]
+
+
+def _waves(run: Run) -> list[tuple[Campaign, date]]:
+    """The campaigns that send at or after as_of, the greater priority first, ties by their order in the file."""
+    mine = [campaign for campaign in run.config.campaigns if campaign.assignment is None]
+    waves = [(campaign, campaign.wave(run.as_of)) for campaign in mine]
+    over = [campaign.name for campaign, wave in waves if wave is None]
+    if over:
+        run.warnings.append(f"over before {run.as_of}, so their audiences stay as they are: {', '.join(over)}")
+    open_ = [(campaign, wave) for campaign, wave in waves if wave is not None]
+    if not open_:
+        raise InputError(
+            f"found no campaign that sends at or after {run.as_of}, expected one with a start (or repeat) from then on "
+            "and without an assignment"
+        )
+    return sorted(open_, key=lambda pair: -pair[0].priority)
+
+
+def _kept_audiences(earlier: Published, replaced: list[str]) -> DataFrame | None:
+    """The audiences of other campaigns, which stay."""
+    audience = earlier.read("audiences")
+    return None if audience is None else audience.filter(~F.col("campaign").isin([*replaced, GLOBAL_HOLDOUT]))
+
+
+# --- one campaign ----------------------------------------------------------------------------------------------------
+
+
+def _judged(
+    run: Run, data: Ingested, earlier: Published, snapshot: date, campaign: Campaign, wave: date,
+    others: DataFrame | None, chosen: list[DataFrame], *, plan: bool,
+) -> DataFrame:  # fmt: skip
+    """One row a person of the campaign's segments (of the whole segmentation for a plan), with the first reason not to
+    contact them, null where there is none, and all that ranks them."""
+    people = _people(run, data, earlier, snapshot, campaign, plan=plan)
+    people = _with_send_at(run, campaign, wave, people)
+    people = consent.refusals(
+        people, earlier.read("consents"), str(campaign.channel), campaign.purpose, campaign.exclude
+    )
+    shared = run.config.targeting
+    cool_down = shared.cool_down_days if campaign.cool_down_days is None else campaign.cool_down_days
+    cap = campaign.frequency_cap or shared.frequency_cap
+    people = targeting.contact_refusals(people, _contacts(run, data, others), cool_down, cap)
+    people = targeting.with_expected_value(
+        people, campaign, _measured(earlier, campaign), _reference_days(run, snapshot)
+    )
+    taken = F.lit(None).cast("boolean")
+    if chosen:
+        before = union(own.select("customer_key") for own in chosen).withColumn("_taken", F.lit(True))
+        people = people.join(before, "customer_key", "left")
+        taken = F.col("_taken")
+    parts = messages.parts(str(campaign.message))
+    text = audiences.message(parts, campaign.escapes, {field.name: field.dataType for field in people.schema})
+    reason = (
+        F.when(F.col("refusal").isNotNull(), F.col("refusal"))
+        .when(F.col("contact_refusal").isNotNull(), F.col("contact_refusal"))
+        .when(F.col("_message").isNull(), F.lit(targeting.NO_FIELD))
+        .when(taken, F.lit(targeting.TAKEN))
+        .when(targeting.is_not_worth_it(campaign), F.lit(targeting.NOT_WORTH_IT))
+    )
+    held = holdouts.is_held_out(F.col("draw"), campaign.drawn_share)
+    never = holdouts.is_held_out(holdouts.draw(shared.salt, "customer_key"), shared.global_holdout_share)
+    found = people.withColumn("_message", text).withColumns(
+        {
+            "reason": reason,
+            "draw": holdouts.draw(campaign.key, "customer_key"),
+            "ticket": holdouts.ticket(f"{campaign.key}\x1frank", "customer_key"),
+            "globally": never,
+        }
+    )
+    names = ("customer_key", "segment", "bound", "send_at", "expected_value", "basis", "average_order_value")
+    return run.keep(
+        found.select(
+            *names, F.col("_message").alias("message"), "reason", "draw", "ticket", "globally", held.alias("held")
+        )
+    )
+
+
+def _people(
+    run: Run, data: Ingested, earlier: Published, snapshot: date, campaign: Campaign, *, plan: bool
+) -> DataFrame:
+    segments, metrics = earlier.read("customer_segments", snapshot), earlier.read("customer_metrics", snapshot)
+    assert segments is not None
+    assert metrics is not None
+    mine = segments.filter(F.col("segmentation") == F.lit(campaign.segmentation)).select("customer_key", "segment")
+    bound = F.coalesce(F.col("segment").isin(campaign.targets), F.lit(False))
+    mine = mine.withColumn("bound", bound)
+    if not plan:
+        mine = mine.filter("bound")
+    mine = mine.withColumn("segment", F.coalesce("segment", F.lit("(none)")))
+    fields = set(messages.fields(str(campaign.message)))
+    last = {name: column for name, column in last_fields(run.config).items() if name in fields}
+    of_metrics = [name for name in metrics.columns if name in fields | set(_FACTS)]
+    people = mine.join(metrics.select("customer_key", *of_metrics), "customer_key")
+    wanted = [n for n in dict.fromkeys([*sorted(fields), campaign.zone]) if n and n not in (*people.columns, *last)]
+    if wanted:
+        people = _with_attributes(run, data, people, wanted)
+    if last:
+        people = _with_last(data, run.as_of, people, last)
+    return _with_predictions(earlier, people, run.as_of)
+
+
+def _with_attributes(run: Run, data: Ingested, people: DataFrame, wanted: list[str]) -> DataFrame:
+    profiles = data.profiles
+    if profiles is None or (missing := [name for name in wanted if name not in profiles.columns]):
+        names = ", ".join(wanted if profiles is None else missing)
+        raise InputError(f"no column {names} in the customers of {run.lake.place} yet; run `rfm-spark ingest` first")
+    return people.join(profiles.select("customer_key", *wanted), "customer_key", "left")
+
+
+def _with_last(data: Ingested, as_of: date, people: DataFrame, last: Mapping[str, str]) -> DataFrame:
+    """What the last purchase had in extra columns; of purchases of one instant the one with the greater id."""
+    bought = data.events.filter((F.col("event_type") == "purchase") & (F.col("event_date") < F.lit(as_of)))
+    each = [
+        F.max(F.when(F.col(column).isNotNull(), F.struct("event_ts", "event_id", column)))[column].alias(name)
+        for name, column in last.items()
+    ]
+    return people.join(bought.groupBy("customer_key").agg(*each), "customer_key", "left")
+
+
+def _with_predictions(earlier: Published, people: DataFrame, as_of: date) -> DataFrame:
+    """`predicted_value` within `predicted_days`, of the newest predictions at or before as_of; null without any.
+
+    Of several models the one that has money is used, of several of those the chosen one.
+    """
+    null = {"predicted_value": F.lit(None).cast("double"), "predicted_days": F.lit(None).cast("int")}
+    table = earlier.read("predictions") if "predictions" in earlier.versions else None
+    if table is None:
+        return people.withColumns(null)
+    usable = table.filter((F.col("snapshot_date") <= F.lit(as_of)) & F.col("expected_value").isNotNull())
+    newest = usable.groupBy("snapshot_date", "model").agg(F.count(F.lit(1)).alias("n")).collect()
+    if not newest:
+        return people.withColumns(null)
+    day = max(row["snapshot_date"] for row in newest)
+    models = sorted(row["model"] for row in newest if row["snapshot_date"] == day)
+    model = _chosen(earlier, day, models)
+    own = usable.filter((F.col("snapshot_date") == F.lit(day)) & (F.col("model") == F.lit(model))).select(
+        "customer_key",
+        F.col("expected_value").cast("double").alias("predicted_value"),
+        F.col("horizon_days").cast("int").alias("predicted_days"),
+    )
+    return people.join(own, "customer_key", "left")
+
+
+def _chosen(earlier: Published, day: date, names: list[str]) -> str:
+    models = earlier.read("models") if "models" in earlier.versions and len(names) > 1 else None
+    if models is None:
+        return names[0]
+    rows = models.filter((F.col("snapshot_date") == F.lit(day)) & F.col("chosen")).select("model").collect()
+    return next((row["model"] for row in rows if row["model"] in names), names[0])
+
+
+def _with_send_at(run: Run, campaign: Campaign, wave: date, people: DataFrame) -> DataFrame:
+    """`send_at` of each person, by the zone they have, the project's where that is none."""
+    default = run.config.timezone
+
+    def at(zone: str):
+        return send_times.send_at(wave, campaign.send_time, campaign.quiet_hours, zone)
+
+    fallback = F.lit(at(default))
+    if campaign.zone is None:
+        return people.withColumn("send_at", fallback.cast("timestamp"))
+    known = people.filter(F.col(campaign.zone).isin(sorted(available_timezones())))
+    zones = [row[0] for row in known.select(campaign.zone).distinct().collect()]
+    times = local_frame(run.spark, [(zone, at(zone)) for zone in zones], [("_zone", "string"), ("_at", "timestamp")])
+    joined = people.join(F.broadcast(times), F.col(campaign.zone) == F.col("_zone"), "left")
+    return joined.withColumn("send_at", F.coalesce("_at", fallback.cast("timestamp"))).drop("_zone", "_at")
+
+
+def _contacts(run: Run, data: Ingested, others: DataFrame | None) -> DataFrame:
+    """One row a contact: made before as_of, or planned by another campaign's audience since."""
+    made = data.events.filter((F.col("event_type") == "contact") & (F.col("event_date") < F.lit(run.as_of)))
+    rows = [made.select("customer_key", F.col("event_ts").alias("at"))]
+    if others is not None:
+        today = send_times.send_at(run.as_of, "00:00", None, run.config.timezone)
+        planned = others.filter((F.col("group") == TREATMENT) & (F.col("send_at") >= F.lit(today)))
+        rows.append(planned.select("customer_key", F.col("send_at").alias("at")))
+    return union(rows)
+
+
+def _measured(earlier: Published, campaign: Campaign) -> dict[str, float]:
+    """Segment: the uplift in money a person that earlier waves are known to have had; `all` for the other segments."""
+    results = earlier.read("campaign_results")
+    if results is None:
+        return {}
+    own = results.filter((F.col("campaign") == F.lit(campaign.name)) & (F.col("metric") == uplift.VALUE))
+    rows = own.select("segment", "uplift", "verdict").collect()
+    return {
+        row["segment"]: row["uplift"] for row in rows if row["verdict"] in _CONCLUSIVE and row["uplift"] is not None
+    }
+
+
+def _reference_days(run: Run, snapshot: date) -> int:
+    """About how many days the money of the snapshot was spent in."""
+    months = run.config.reference_period.months
+    return round(months * 365.25 / 12) if months else 365
+
+
+# --- budget, holdout, audience ---------------------------------------------------------------------------------------
+
+
+def _within_budget(run: Run, campaign: Campaign, judged: DataFrame) -> DataFrame:
+    """The same people with `outcome`: a reason, selected, held_out, global_holdout or over_budget.
+
+    The cut is found among those who would be contacted, and holds for the held out as well: so both groups are of the
+    same people, and the budget goes to contacts alone.
+    """
+    open_ = F.col("reason").isNull()
+    place = F.lit(True)
+    if campaign.budget is not None and campaign.cost_per_contact > 0:
+        places = int(Decimal(str(campaign.budget)) // Decimal(str(campaign.cost_per_contact)))
+        contactable = judged.filter(open_ & F.col("bound") & ~F.col("held") & ~F.col("globally"))
+        cut = targeting.cut(contactable, places)
+        place = cut.reaches() if cut is not None else place
+    outcome = (
+        F.when(~open_, F.col("reason"))
+        .when(~place, F.lit(targeting.OVER_BUDGET))
+        .when(F.col("globally"), F.lit(targeting.GLOBALLY_HELD_OUT))
+        .when(F.col("held"), F.lit(HELD_OUT))
+        .otherwise(F.lit(SELECTED))
+    )
+    return judged.withColumn("outcome", outcome)
+
+
+def _audience(run: Run, snapshot: date, campaign: Campaign, own: DataFrame) -> DataFrame:
+    """Rows of `audiences` of one campaign: nobody that is held out of all."""
+    treated = F.col("outcome") == SELECTED
+    cost = F.when(treated, F.lit(Decimal(str(campaign.cost_per_contact)))).otherwise(F.lit(Decimal(0)))
+    return own.filter(F.col("outcome") != targeting.GLOBALLY_HELD_OUT).select(
+        F.lit(campaign.name).alias("campaign"), "customer_key", F.lit(snapshot).alias("snapshot_date"), "segment",
+        F.when(treated, F.lit(TREATMENT)).otherwise(F.lit(HOLDOUT)).alias("group"),
+        F.lit(campaign.channel).alias("channel"), F.lit(campaign.purpose).alias("purpose"),
+        F.when(treated, F.col("message")).alias("message"), "send_at", "expected_value", "basis",
+        cost.cast(COST).alias("cost"),
+        "draw", F.lit(float(campaign.drawn_share)).alias("holdout_share"), F.lit(run.run_id).alias("run_id"),
+    )  # fmt: skip
+
+
+def _of_all(run: Run, snapshot: date, own: DataFrame) -> DataFrame:
+    """Everybody that any campaign selected, as the one study of all campaigns: held out are those held out of all."""
+    shared = run.config.targeting
+    held = F.col("outcome") == targeting.GLOBALLY_HELD_OUT
+    costs = F.lit(Decimal(0)).cast(COST)
+    for campaign in run.config.campaigns:
+        mine = (F.col("campaign") == campaign.name) & (F.col("outcome") == SELECTED)
+        costs = F.when(mine, F.lit(Decimal(str(campaign.cost_per_contact))).cast(COST)).otherwise(costs)
+    return own.select(
+        F.lit(GLOBAL_HOLDOUT).alias("campaign"), "customer_key", F.lit(snapshot).alias("snapshot_date"),
+        F.col("campaign").alias("segment"), F.when(held, F.lit(HOLDOUT)).otherwise(F.lit(TREATMENT)).alias("group"),
+        F.lit("any").alias("channel"), F.lit("any").alias("purpose"), F.lit(None).cast("string").alias("message"),
+        "send_at", "expected_value", "basis", costs.cast(COST).alias("cost"),
+        holdouts.draw(shared.salt, "customer_key").alias("draw"),
+        F.lit(float(shared.global_holdout_share)).alias("holdout_share"), F.lit(run.run_id).alias("run_id"),
+    )  # fmt: skip
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def _plan(run: Run, data: Ingested, campaign: Campaign, wave: date, selected: DataFrame) -> Plan:
+    """What is counted of each segment, and which effect a measurement would find, from as many days before as_of."""
+    rows = targeting.totals(selected).collect()
+    totals = [row.asDict() for row in rows]
+    for row in totals:
+        if row["bound"]:
+            key = f"{campaign.name}.{row['outcome']}"
+            run.counts[key] = run.counts.get(key, 0) + row["customers"]
+    treated, held = (
+        sum(r["customers"] for r in totals if r["bound"] and r["outcome"] == o) for o in (SELECTED, HELD_OUT)
+    )
+    mine = selected.filter(F.col("bound") & F.col("outcome").isin(SELECTED, HELD_OUT))
+    now, span = (
+        int(send_times.send_at(run.as_of, "00:00", None, run.config.timezone).timestamp()),
+        campaign.success.window_days,
+    )
+    start = F.lit(now - span * 86_400).cast("bigint")
+    past = mine.select(
+        "customer_key", "segment", F.lit(TREATMENT).alias("arm"), start.alias("start_s"),
+        F.lit(now).cast("bigint").alias("end_s"), start.alias("pre_s"),
+    )  # fmt: skip
+    before = uplift.outcomes(past, data.events, campaign.success.event_type, run.config.refunds.policy)
+    n, rate, value, deviation = before.agg(
+        F.count(F.lit(1)), F.avg(F.col("rate").cast("double")), F.avg(F.col("value").cast("double")),
+        F.stddev_samp(F.col("value").cast("double")),
+    ).collect()[0]  # fmt: skip
+    if not n:
+        return Plan(campaign, wave, totals)
+    shared, deviations = run.config.targeting, {uplift.RATE: (rate * (1 - rate)) ** 0.5, uplift.VALUE: deviation or 0.0}
+    found = {m: uplift.detectable(sd, treated, held, shared.confidence, shared.power) for m, sd in deviations.items()}
+    hoped = (
+        sum(r["expected_value"] for r in totals if r["bound"] and r["outcome"] == SELECTED) / treated
+        if treated
+        else 0.0
+    )
+    needed = uplift.needed(deviations[uplift.VALUE], hoped, campaign.drawn_share, shared.confidence, shared.power)
+    return Plan(campaign, wave, totals, found, needed, {uplift.RATE: rate, uplift.VALUE: value})
