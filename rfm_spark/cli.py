@@ -184,6 +184,32 @@ def maintain(
 
 
 @app.command()
+def target(
+    config: Config,
+    as_of: AsOf,
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="sizes, costs, returns and advice for every segment; nothing is published")
+    ] = False,
+) -> None:
+    """Choose whom the campaigns contact, hold some out, and export the audiences."""
+    from rfm_spark.report import campaigns
+
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+    done = project.target(_session(project, engine), day, plan=plan)
+    campaigns.print_plans(out, project.config, done.plans)
+    for warning in done.warnings:
+        out.print(f"warning: {warning}", soft_wrap=True)
+    if plan:
+        out.print("Plan: nothing was published or exported.")
+    for name, rows in done.counts.items():
+        if name.startswith("export."):
+            out.print(f"{name.removeprefix('export.')}: {rows:,} rows exported")
+
+
+@app.command()
 def measure(config: Config, as_of: AsOf, set_: Set = None, lake: LakePath = None, engine: Engine = "spark") -> None:
     """Measure what the campaigns changed, from the events after their sends."""
     from rfm_spark.report import campaigns

@@ -23,6 +23,7 @@ from rfm_spark.pipelines.published import CURRENT, HISTORY, published
 from rfm_spark.pipelines.restated import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
+from rfm_spark.pipelines.target import target
 from rfm_spark.steps import periods
 
 if TYPE_CHECKING:
@@ -119,6 +120,15 @@ class Project:
         with self._run(spark, "predict", as_of) as run:
             outcome = predict(run, stored(run), force=force, tell=tell)
         return run, outcome
+
+    def target(self, spark: SparkSession, as_of: date, *, plan: bool = False) -> Run:
+        """Segments to audiences, one a campaign that sends at or after as_of; with `plan` nothing is published.
+
+        Returns: the run; its `plans` say what each campaign does by segment, and what a measurement would find.
+        """
+        with self._run(spark, "target", as_of, dry_run=plan) as run:
+            target(run, stored(run), plan=plan)
+        return run
 
     def measure(self, spark: SparkSession, as_of: date) -> Run:
         """What the campaigns changed, from events after their sends and before as_of.

@@ -68,9 +68,12 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
         return 0  # nothing new to send: what was sent last stays
     try:
         if one.format == "delta":
+            beside = Path(f"{one.path.rstrip('/')}.{MANIFEST}")
+            if _content(beside) == manifest["content"] and Path(one.path, "_delta_log").is_dir():
+                return int(n)
             kept.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(one.path)
             if "://" not in one.path:
-                _replace(Path(f"{one.path.rstrip('/')}.{MANIFEST}"), manifest)
+                _replace(beside, manifest)
         else:
             _files(kept, one, Path(one.path.removeprefix("file://").removeprefix("file:")), manifest)
     except OSError as error:
@@ -100,6 +103,13 @@ def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any])
     for other in folder.iterdir():  # what an earlier export, or one that died, has left
         if other.is_dir() and other != data and len(other.name.lstrip(".")) == 16:
             shutil.rmtree(other, ignore_errors=True)
+
+
+def _content(manifest: Path) -> str | None:
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["content"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _holds(folder: Path, data: Path, manifest: Mapping[str, Any]) -> bool:

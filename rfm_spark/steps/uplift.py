@@ -225,7 +225,7 @@ def needed(sd: float, difference: float, holdout_share: float, confidence: float
     """People in all that a test needs to find a difference with the given power; None where there is none to find."""
     from math import ceil, isfinite
 
-    if not difference or not 0 < holdout_share < 1 or not isfinite(sd):
+    if not difference or not sd or not 0 < holdout_share < 1 or not isfinite(sd):
         return None
     spread = 1 / holdout_share + 1 / (1 - holdout_share)
     return ceil((_z(confidence, power) * sd / difference) ** 2 * spread)
