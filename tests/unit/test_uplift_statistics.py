@@ -11,7 +11,7 @@ from scipy import stats
 from rfm_spark.steps import uplift
 from rfm_spark.steps.uplift import DID_NOT, INCONCLUSIVE, RATE, VALUE, WORKED, Difference, of_people
 
-SIMULATIONS, TREATED, HELD_OUT = 1000, 700, 250
+SIMULATIONS, TREATED, HELD_OUT = 1000, 1500, 1000
 
 
 def simulated(effect: float, seed: int):

@@ -1,0 +1,259 @@
+"""Campaigns from end to end: who is contacted, what is exported, and what is measured, against plain Python."""
+
+import csv
+import json
+import random
+import statistics
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from e2e import faults, marketing
+from e2e.commands import rfm_spark
+
+from rfm_spark.steps.holdouts import draw_in_python
+
+pytestmark = pytest.mark.on_sail
+
+
+@pytest.fixture(scope="module")
+def shop(_session, tmp_path_factory) -> Path:
+    """The project file of a lake that is segmented and targeted."""
+    config = marketing.write_project(tmp_path_factory.mktemp("shop") / "p")
+    assert rfm_spark(_session, "run", config, "--as-of", marketing.AS_OF).code == 0
+    assert rfm_spark(_session, "target", config, "--as-of", marketing.AS_OF).code == 0
+    return config
+
+
+def rows(spark, config: Path, table: str) -> list:
+    from rfm_spark import Project
+
+    return Project.load(config).read(spark, table).collect()
+
+
+def exported(folder: Path) -> list[dict[str, str]]:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found = []
+    for file in manifest["files"]:
+        text = (folder / file["name"]).read_text(encoding="utf-8")
+        is_csv = file["name"].endswith(".csv")
+        found += list(csv.DictReader(text.splitlines())) if is_csv else [json.loads(line) for line in text.splitlines()]
+    assert len(found) == manifest["rows"]
+    return found
+
+
+def test_who_is_contacted(spark, shop):
+    audience, consents = rows(spark, shop, "audiences"), rows(spark, shop, "consents")
+    real = [row for row in audience if row["campaign"] != "global_holdout"]
+    treated = [row for row in real if row["group"] == "treatment"]
+    assert max(Counter(row["customer_key"] for row in real).values()) == 1, "one person, one message"
+    granted = {c["customer_key"] for c in consents if c["status"] == "granted" and c["expires_at"] is None}
+    refused = {c["customer_key"] for c in consents if c["status"] == "refused" and c["kind"] == "consent"}
+    never = {c["customer_key"] for c in consents if c["kind"] == "suppression"}
+    assert {row["customer_key"] for row in real} <= granted - refused - never
+    staff = {c["customer_key"] for c in consents if c["kind"] == "exclusion"}
+    assert not staff & {row["customer_key"] for row in real if row["campaign"] == "win"}
+    contacted = {e["customer_key"] for e in rows(spark, shop, "events") if e["event_type"] == "contact"}
+    assert contacted
+    assert not contacted & {row["customer_key"] for row in real}, "all of them within the cool-down"
+    assert sum(row["cost"] for row in treated if row["campaign"] == "win") == Decimal("20"), "to the last penny"
+    for row in real:
+        share = {"win": 1000, "everybody": 3000}[row["campaign"]]
+        assert row["draw"] == draw_in_python(row["campaign"], row["customer_key"])
+        assert (row["group"] == "holdout") == (row["draw"] < share)
+        assert draw_in_python("global", row["customer_key"]) >= 500
+        assert (row["message"] is None) == (row["group"] == "holdout")
+
+
+def test_everybody_held_out_of_all_is_of_those_selected(spark, shop):
+    audience = rows(spark, shop, "audiences")
+    of_all = {row["customer_key"]: row for row in audience if row["campaign"] == "global_holdout"}
+    selected = {row["customer_key"]: row["campaign"] for row in audience if row["campaign"] != "global_holdout"}
+    held = {who for who, row in of_all.items() if row["group"] == "holdout"}
+    assert held
+    assert held == {who for who in of_all if draw_in_python("global", who) < 500}
+    assert {who: row["segment"] for who, row in of_all.items() if who not in held} == selected
+
+
+def test_a_message_is_rendered_and_sent_outside_of_quiet_hours(spark, shop):
+    zones = {row["customer_key"]: row["zone"] for row in rows(spark, shop, "customers")}
+    for row in rows(spark, shop, "audiences"):
+        if row["campaign"] != "win" or row["group"] != "treatment":
+            continue
+        assert row["message"].startswith(("Hello Ann, p", "Hello &lt;b&gt;Bob&lt;/b&gt;, p", "Hello there, p"))
+        zone = zones[row["customer_key"]]
+        zone = zone if zone in ("Europe/London", "America/New_York") else "Europe/London"
+        local = row["send_at"].replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+        assert (local.date(), local.hour, local.minute) == (date(2020, 7, 5), 10, 0)
+
+
+def test_a_plan_publishes_nothing_and_advises(spark, shop):
+    before = len(rows(spark, shop, "runs"))
+    said = rfm_spark(spark, "target", shop, "--as-of", marketing.AS_OF, "--plan")
+    assert said.code == 0
+    assert len(rows(spark, shop, "runs")) == before
+    assert "Plan: nothing was published or exported." in said.out
+    assert {"good", "(mid)", "(rest)"} <= {row[0] for row in said.rows}, "segments of no campaign are weighed too"
+    assert any("suppressed" in line and "consent_expired" in line and "no_consent" in line for line in said.lines)
+    assert any("measurable with power 80%" in line for line in said.lines)
+
+
+def test_again_is_the_same_and_differences_are_none(spark, shop):
+    out = shop.parent / "out"
+    first, again = exported(out / "csv"), None
+    files = sorted(str(file) for file in out.rglob("*") if file.is_file())
+    assert {row["id"] for row in first} == {
+        row["customer_key"]
+        for row in rows(spark, shop, "audiences")
+        if (row["campaign"], row["group"]) == ("win", "treatment")
+    }
+    assert {row["change"] for row in exported(out / "changes")} == {"added"}
+    then = [tuple(row)[:-1] for row in rows(spark, shop, "audiences")]
+    said = rfm_spark(spark, "target", shop, "--as-of", marketing.AS_OF)
+    assert said.code == 0
+    again = exported(out / "csv")
+    assert "win.1: 0 rows exported" in said.lines
+    assert sorted(map(repr, first)) == sorted(map(repr, again))
+    assert files == sorted(str(file) for file in out.rglob("*") if file.is_file())
+    assert sorted(map(repr, then)) == sorted(repr(tuple(row)[:-1]) for row in rows(spark, shop, "audiences"))
+
+
+@pytest.mark.parametrize("dies_at", ["rows", "rename", "manifest", "record"])
+def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monkeypatch, dies_at):
+    import shutil
+
+    from rfm_spark.pipelines import exports, run_record
+
+    folder = shutil.copytree(shop.parent, tmp_path / "p")
+    config, out = folder / "project.yaml", folder / "out" / "csv"
+    before = exported(out)
+    budget = "campaigns.win.budget=10"
+
+    def die(*_, **__):
+        raise faults.Killed(dies_at)
+
+    with monkeypatch.context() as patched:
+        if dies_at == "rows":
+            patched.setattr(exports.os, "replace", die)
+        elif dies_at == "rename":
+            patched.setattr(exports, "_sha256", die)
+        elif dies_at == "manifest":
+            patched.setattr(exports, "_replace", die)
+        else:
+            patched.setattr(run_record, "_write", die)
+        with pytest.raises(faults.Killed):
+            rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", budget)
+    if dies_at != "record":
+        assert exported(out) == before, "who reads by the manifest sees the one before"
+    assert len([r for r in rows(spark, config, "audiences") if r["campaign"] == "win" and r["cost"]]) == 50
+    assert rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", budget).code == 0
+    after = exported(out)
+    assert len(after) == len({row["id"] for row in after}) == 25
+    assert len([file for file in out.rglob("*") if file.is_dir()]) == 1
+
+
+def test_what_is_measured_is_what_happened(spark, shop, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(shop.parent, tmp_path / "p")
+    config, rng = folder / "project.yaml", random.Random(5)
+    people = [row for row in rows(spark, config, "audiences") if row["campaign"] == "everybody"]
+    bought, outcome = [], {}
+    for row in people:
+        sent, money, times = row["send_at"].replace(tzinfo=UTC), Decimal(0), 0
+        local = sent.astimezone(ZoneInfo("Europe/London")).replace(tzinfo=None)
+        for hours in (-1, 0, 24 * 14 - 1, 24 * 14):  # the window's ends: the first belongs to it, the last does not
+            if rng.random() < (0.5 if row["group"] == "treatment" else 0.25):
+                amount = Decimal(rng.randrange(100, 9000)) / 100
+                bought.append((row["customer_key"], local + timedelta(hours=hours), str(amount), "sale"))
+                if 0 <= hours < 24 * 14:
+                    money, times = money + amount, times + 1
+        if rng.random() < 0.2:
+            bought.append((row["customer_key"], local + timedelta(days=2), "1.25", "back"))
+            money -= Decimal("1.25")
+        outcome[row["customer_key"]] = (row["group"], row["segment"], times > 0, money)
+    marketing.buy(folder, "summer", bought)
+    assert rfm_spark(spark, "ingest", config, "--as-of", marketing.AFTER).code == 0
+    said = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
+    assert said.code == 0, said.log
+    results = {(r["campaign"], r["segment"], r["metric"]): r for r in rows(spark, config, "campaign_results")}
+    for segment in ("all", "mid", "rest"):
+        groups = {
+            name: [o for o in outcome.values() if o[0] == name and segment in ("all", o[1])]
+            for name in ("treatment", "holdout")
+        }
+        for metric, value in (("rate", 2), ("value", 3)):
+            row = results["everybody", segment, metric]
+            means = [statistics.fmean(float(o[value]) for o in groups[name]) for name in ("treatment", "holdout")]
+            assert (row["treated"], row["held_out"]) == tuple(map(len, groups.values()))
+            assert (row["treated_mean"], row["holdout_mean"]) == pytest.approx(tuple(means))
+            assert row["uplift"] == pytest.approx(means[0] - means[1])
+            assert row["ci_low"] < row["uplift"] < row["ci_high"]
+    whole = results["everybody", "all", "value"]
+    assert whole["cost"] == pytest.approx(0.25 * whole["treated"])
+    assert whole["roi"] == pytest.approx((whole["uplift"] * whole["treated"] - whole["cost"]) / whole["cost"])
+    assert results["everybody", "all", "rate"]["verdict"] in ("worked", "inconclusive")
+    assert ("global_holdout", "everybody", "value") in results
+    planned = rfm_spark(
+        spark, "target", config, "--as-of", marketing.AFTER, "--plan", "--set", "campaigns.everybody.start=2020-09-01"
+    )
+    conclusive = whole["verdict"] != "inconclusive"
+    assert any("as measured before" in line for line in planned.lines) == conclusive, "the next plan uses it"
+
+
+def test_an_assignment_of_another_tool(spark, tmp_path):
+    sent = {"format": "csv", "path": "sent.csv", "columns": {"source_customer_id": "id", "group": "arm"}}
+    campaign = {
+        "name": "theirs",
+        "start": "2020-07-05",
+        "cost_per_contact": 0.5,
+        "assignment": sent,
+        "segments": {"value": ["good"]},
+    }
+    config = marketing.write_project(tmp_path / "p", [campaign], people=120)
+    rng, arms = random.Random(6), {}
+    for n in range(400):  # most of them are unknown to events
+        arms[f"c{n:04d}"] = rng.choice(["treatment", "holdout"])
+    lines = [f"{who},{arm}" for who, arm in arms.items()]
+    lines += ["c0001,treatment", "c0001,holdout", f"c0002,{arms['c0002']}", ",holdout"]
+    (tmp_path / "p" / "sent.csv").write_text("\n".join(["id,arm", *lines]) + "\n", encoding="utf-8")
+    marketing.buy(
+        tmp_path / "p",
+        "summer",
+        [(f"c{n:04d}", datetime(2020, 7, 5 + n % 14, 0, 30), "10.00", "sale") for n in range(60)],
+    )
+    assert rfm_spark(spark, "run", config, "--as-of", marketing.AS_OF).code == 0
+    assert rfm_spark(spark, "ingest", config, "--as-of", marketing.AFTER).code == 0
+    said = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
+    assert said.code == 0, said.log
+    assert any("1 rows of the assignment name no customer" in line for line in said.lines)
+    row = {(r["segment"], r["metric"]): r for r in rows(spark, config, "campaign_results")}["all", "rate"]
+    del arms["c0001"]
+    assert row["contaminated"] == 1
+    assert (row["treated"], row["held_out"]) == tuple(
+        sum(a == g for a in arms.values()) for g in ("treatment", "holdout")
+    )
+    treated = [int(who[1:]) < 60 for who, arm in arms.items() if arm == "treatment"]
+    assert row["treated_mean"] == pytest.approx(statistics.fmean(treated))
+    early = rfm_spark(spark, "measure", config, "--as-of", "2020-07-10")
+    assert early.code == 0
+    assert all("The window is not over yet." in line for line in early.lines if line.startswith("theirs, treatment"))
+    share = rfm_spark(
+        spark, "measure", config, "--as-of", marketing.AFTER, "--set", "campaigns.theirs.holdout_share=0.2"
+    )
+    assert any("no verdict" in line for line in share.lines), "the groups are not of the sizes that were drawn"
+    (tmp_path / "p" / "sent.csv").write_text("id,arm\nc0001,control\nc0002,treatment\n", encoding="utf-8")
+    wrong = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
+    assert wrong.code == 2
+    assert "1 of 2 rows with another group" in wrong.log
+    assert "control" not in wrong.log
+
+
+def test_what_cannot_be_done_is_said(spark, shop):
+    over = rfm_spark(spark, "target", shop, "--as-of", "2020-07-06")
+    assert (over.code, "found no campaign that sends at or after 2020-07-06" in over.log) == (2, True)
+    early = rfm_spark(spark, "measure", shop, "--as-of", "2020-07-01")
+    assert (early.code, "starts on 2020-07-05" in early.log) == (2, True)
