@@ -22,6 +22,7 @@ class Column:
     meaning: str
     unit: str = ""
     nullable: bool = True
+    personal: bool = False  # an id, or an attribute, of a person: never in the statistics of a table's log
 
     @property
     def comment(self) -> str:
@@ -96,7 +97,7 @@ EVENTS = TableSpec(
     ("event_month",),
     "customer_key",
     "ingested_run_id",
-    configured="extra columns of the sources",
+    configured="extra columns of the sources; id_hashes with an identity section",
 )
 
 CUSTOMERS = TableSpec(
@@ -108,7 +109,7 @@ CUSTOMERS = TableSpec(
     ),
     ("customer_key",),
     subject_key="customer_key",
-    configured="the attributes",
+    configured="the attributes; attribute_sources with an identity section",
 )
 
 QUARANTINE = TableSpec(
@@ -129,6 +130,67 @@ QUARANTINE = TableSpec(
     ("ingest_date",),
     "record",
     "run_id",
+)
+
+IDENTITIES = TableSpec(
+    "identities",
+    "one row an id of a source: a customer's own id, or a value of an id type that rows of the source hold",
+    (
+        _required("source", "string", "name of the source"),
+        _required("id_type", "string", "source_customer_id, or a type of identity.ids"),
+        Column("id_value", "string", "the id, normalised; as it stands where it is invalid", personal=True),
+        Column("customer_key", "string", "the unified person; null: the value stands with several people"),
+        _required(
+            "rule",
+            "string",
+            "of a customer's own id the strongest id type that ties it to another of the person (source_customer_id: "
+            "none does; probabilistic); of a value its type, or why it joins nobody: blocked, invalid, unused, "
+            "max_customers, max_per_customer",
+        ),
+        Column("spellings", "array<string>", "how the source writes the value; null of a customer's own id"),
+        _required("first_seen_run_id", "string", "first complete run that has seen it"),
+        Column("key_since", "timestamp", "start of the run that gave the person's key; of a customer's own id", "UTC"),
+    ),
+    ("source", "id_type", "id_value"),
+    subject_key="customer_key",
+)
+
+IDENTITY_LINKS = TableSpec(
+    "identity_links",
+    "one row a link between a customer of a source and another id: that a row of the source holds both, or a match",
+    (
+        _required("source", "string", "name of the source"),
+        _required("source_customer_id", "string", "the customer's id in the source"),
+        _required("rule", "string", "the id type, or probabilistic"),
+        _required("to_id", "string", "MD5 of rule and value; of a match, of the other's source and source_customer_id"),
+        _required("weight", "double", "1 of an id that is the same, of a match its probability", "probability"),
+        _required("outcome", "string", "joined, or why it joins nobody: as rule of identities"),
+        _required("customer_key", "string", "the unified person of the customer"),
+    ),
+    ("source", "source_customer_id", "rule", "to_id"),
+    subject_key="customer_key",
+)
+
+IDENTITY_CHANGES = TableSpec(
+    "identity_changes",
+    "one row a key that a run merged into another, or split a person from; good once the run is complete",
+    (
+        _required("run_id", "string", "the run that changed it; runs apply in the order they ended"),
+        _required("change", "string", "merge: other_key is customer_key now; split: customers of other_key are"),
+        _required("customer_key", "string", "the key that is used since"),
+        _required("other_key", "string", "the key that was"),
+    ),
+    ("run_id", "change", "customer_key", "other_key"),
+    subject_key="customer_key",
+    written_by="run_id",
+)
+
+IDENTITY_ROUNDS = TableSpec(
+    "identity_rounds",
+    "one row an edge between two numbered ids, as the newest round left them; where an engine of several machines "
+    "joins ids, each round is written here and read back",
+    (_required("a", "bigint", "number of an id"), _required("b", "bigint", "a smaller one")),
+    ("a", "b"),
 )
 
 INGESTED_FILES = TableSpec(
@@ -253,8 +315,8 @@ SEGMENT_MIGRATIONS = TableSpec(
         _required(
             "cause",
             "string",
-            "none, new, returned, departed; or the first that alone changes the segment: late_data, cut_points, "
-            "rules, time_passing, behaviour",
+            "none, new, returned, departed; identity: keys merged or split; or the first that alone changes the "
+            "segment: late_data, cut_points, rules, time_passing, behaviour",
         ),
         _required("customers", "bigint", "who made this move", "customers"),
         _required(
@@ -517,6 +579,10 @@ TABLES: Mapping[str, TableSpec] = {
         EVENTS,
         CUSTOMERS,
         QUARANTINE,
+        IDENTITIES,
+        IDENTITY_LINKS,
+        IDENTITY_CHANGES,
+        IDENTITY_ROUNDS,
         INGESTED_FILES,
         CUSTOMER_METRICS,
         CUT_POINTS,
@@ -585,6 +651,10 @@ def segment_profiles(criteria: Sequence[str]) -> TableSpec:
     )
 
 
-def configured(name: str, type_: str) -> Column:
+def configured(name: str, type_: str, *, personal: bool = False) -> Column:
     """A column that the config adds to a table."""
-    return Column(name, type_, "column of the project's config")
+    return Column(name, type_, "column of the project's config", personal=personal)
+
+
+ID_HASHES = Column("id_hashes", "array<string>", "MD5 of type and spelling of each id that the row holds")
+ATTRIBUTE_SOURCES = Column("attribute_sources", "map<string,string>", "attribute: source that its value came from")

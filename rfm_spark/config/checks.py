@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from rfm_spark.config import expressions, known
 from rfm_spark.config.campaign_checks import campaign_findings, campaign_warnings
+from rfm_spark.config.identity_checks import identity_findings, identity_warnings
 from rfm_spark.config.models import ProjectConfig, line_of
 from rfm_spark.config.patterns import currency_fault, timezone_fault
 from rfm_spark.config.prediction_checks import prediction_findings
@@ -30,6 +31,7 @@ def config_warnings(config: ProjectConfig) -> list[Fault]:
         for finding in source_warnings(source, f"sources[{i}]", config)
     ]
     findings += campaign_warnings(config)
+    findings += identity_warnings(config)
     return [Fault(path, message, config.line(path)) for path, message in findings]
 
 
@@ -48,6 +50,7 @@ def _findings(config: ProjectConfig, names: bool) -> Iterator[Finding]:
     if not config.event_sources():
         yield "sources", "found no source of events, expected at least one"
     yield from _contract(config)
+    yield from identity_findings(config)
     yield from criteria_findings(config, names)
     for i, segmentation in enumerate(config.segmentations):
         yield from segmentation_findings(segmentation, f"segmentations[{i}]", config, names)

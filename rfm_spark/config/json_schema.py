@@ -21,12 +21,14 @@ _EXAMPLES: dict[str, list[Any]] = {
             "action": {"decision": "Thank", "channel": "email", "message": "thanks"},
         }
     ],
+    "Survivorship": ["newest", {"rule": "source_priority", "sources": ["crm"]}],
     "Lake": [{"path": "lake"}, {"catalog": "main", "schema": "marketing"}],
 }
 # Sections that may be given as one text, too.
 _SHORT: dict[str, Schema] = {
     "Expression": {"pattern": TEXT_PATTERN, "description": "a source column"},
     "EventType": {"enum": list(EVENT_TYPES), "description": "what every row is"},
+    "Survivorship": {"enum": ["newest", "most_frequent", "source_priority"], "description": "the rule"},
 }
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_serializer, model_validator
 from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text, Texts
 from rfm_spark.config.campaigns import Campaign, Targeting
 from rfm_spark.config.databases import Partition, Secret, Watermark
+from rfm_spark.config.identity import Identity
 from rfm_spark.config.prediction import Prediction
 from rfm_spark.cuts import Cutting
 
@@ -85,6 +86,9 @@ class Source(Model):
         description="canonical column: source column or SQL; any other name becomes an extra column of events"
     )
     attributes: dict[Name, Expression] = Field(default={}, description="attributes of a customer, for kind: profile")
+    ids: dict[Name, Expression] = Field(
+        default={}, description="id type of identity.ids: the column, or SQL, that holds it"
+    )
     types: dict[str, str] = Field(default={}, description="types of source columns that SQL calculates with")
     timestamp_format: Text | Texts | None = Field(
         default=None, description="Spark datetime pattern(s); default ISO 8601"
@@ -386,6 +390,7 @@ class ProjectConfig(Model):
         default=[], description="what `target` contacts people by, and `measure` measures"
     )
     targeting: Targeting = Targeting()
+    identity: Identity | None = Field(default=None, description="default: a customer's id is the same in every source")
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rfm_spark.config import expressions
 from rfm_spark.config.base import NAME_PATTERN, Expression
 from rfm_spark.config.database_checks import database_findings
+from rfm_spark.config.identity_checks import id_findings
 from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig, Source
 from rfm_spark.config.patterns import currency_fault, format_faults, timezone_fault, type_fault
 from rfm_spark.config.words import found, listed, near
@@ -27,6 +28,7 @@ _ALLOWED = {
     "suppression": ("source_customer_id", "channel"),
 }
 _RESERVED = frozenset(EVENTS.column_names()) - set(CANONICAL_COLUMNS)
+_IDENTITY = frozenset({"id_hashes", "attribute_sources"})  # of tables with an identity section
 _INTERNAL = frozenset({"source", "content_hash", "source_file", "reasons", "record", "customer_key", "snapshot_date"})
 
 
@@ -38,7 +40,8 @@ def source_findings(source: Source, path: str, config: ProjectConfig) -> Iterato
     yield from _event_type(source, path)
     yield from _attributes(source, path, config)
     yield from _texts(source, path)
-    yield from _identity(source, path)
+    yield from _event_id(source, path)
+    yield from id_findings(source, path, config)
     yield from _sql(source, path)
     yield from _currency(source, path, config)
 
@@ -95,7 +98,7 @@ def _columns(source: Source, path: str) -> Iterator[Finding]:
 
 
 def _extra(name: str, unmapped: list[str]) -> str | None:
-    if name in _RESERVED:
+    if name in _RESERVED | _IDENTITY:
         own_key = f"; put {name}: beside columns:, not in it"
         hint = own_key if name in ("event_type", "event_id") else "; choose another name"
         return f"found {name}, which rfm_spark fills itself, expected a canonical column or a name of your own{hint}"
@@ -148,7 +151,7 @@ def _attributes(source: Source, path: str, config: ProjectConfig) -> Iterator[Fi
             "what belongs to an event is an extra column under columns",
         )
     metrics = customer_metrics(config.reference_period.sub_periods).column_names()
-    taken = {*metrics, *CUSTOMERS.column_names(), *_INTERNAL}
+    taken = {*metrics, *CUSTOMERS.column_names(), *_INTERNAL, *_IDENTITY}
     for name in source.attributes:
         if name in taken:
             yield f"{path}.attributes.{name}", f"found {name}, which rfm_spark fills itself, expected another name"
@@ -172,7 +175,7 @@ def _message(path: str, message: str | None) -> Iterator[Finding]:
         yield path, message
 
 
-def _identity(source: Source, path: str) -> Iterator[Finding]:
+def _event_id(source: Source, path: str) -> Iterator[Finding]:
     columns = source.event_id_columns
     if source.on_change == "replace" and columns is None:
         message = "found replace without event_id, expected event_id: the columns that tell a row again"
@@ -186,7 +189,7 @@ def _identity(source: Source, path: str) -> Iterator[Finding]:
 
 
 def _sql(source: Source, path: str) -> Iterator[Finding]:
-    for section in ("columns", "attributes"):
+    for section in ("columns", "attributes", "ids"):
         mapping: dict[str, Expression] = getattr(source, section)
         for name, expression in mapping.items():
             for message in expressions.faults(expression.sql) if expression.sql else ():

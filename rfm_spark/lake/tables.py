@@ -11,7 +11,7 @@ nobody replaced it; and its MERGE carries no run id, and is known by its version
 """
 
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -163,8 +163,16 @@ class Lake:
         self._write(spec, frame, "append", {})
         return self._committed(spec.name, {}, or_none=True)
 
-    def merge(self, spec: TableSpec, changes: DataFrame, clauses: str, base: int | None = None) -> Written:
-        """One MERGE of `changes` (alias s) into the table (alias t) on its key; `clauses` are the WHEN parts.
+    def merge(
+        self,
+        spec: TableSpec,
+        changes: DataFrame,
+        clauses: str,
+        base: int | None = None,
+        on: Sequence[str] | None = None,
+    ) -> Written:
+        """One MERGE of `changes` (alias s) into the table (alias t) on its key, or `on` other columns; `clauses` are
+        the WHEN parts.
 
         With `base`, the version that the changes were decided against, it is refused as `append_once` would be.
         """
@@ -173,11 +181,11 @@ class Lake:
         settings = {USER_METADATA: self.run_id}
         if base is not None:
             settings |= dict(zip((_TXN_APP, _TXN_VERSION), _once(spec.name, base), strict=True))
-        on = " AND ".join(f"t.`{name}` = s.`{name}`" for name in spec.key)
+        same = " AND ".join(f"t.`{name}` = s.`{name}`" for name in on or spec.key)
         into = "MERGE WITH SCHEMA EVOLUTION INTO" if "INSERT *" in clauses else "MERGE INTO"
         view = "changes_" + re.sub(r"\W", "_", self.run_id)
         before = None if self._delta_sql else self.version(spec.name)
-        statement = f"{into} {self.place.identifier(spec.name)} t USING {view} s ON {on} {clauses}"
+        statement = f"{into} {self.place.identifier(spec.name)} t USING {view} s ON {same} {clauses}"
 
         def write() -> None:
             if base is not None:
@@ -368,7 +376,7 @@ def _overtaken(table: str, place: Place) -> ConflictError:
 
 def with_statistics(spec: TableSpec) -> str:
     """The columns whose least and greatest values the log may hold: no person's, nor the partitions', which it has."""
-    shown = [c.name for c in spec.columns if c.name not in _PERSONAL and _has_statistics(c.type)]
+    shown = [c.name for c in spec.columns if c.name not in _PERSONAL and not c.personal and _has_statistics(c.type)]
     return ",".join(f"`{name}`" for name in shown if name not in spec.partitioned_by)
 
 

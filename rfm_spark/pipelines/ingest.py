@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas, sources
 from rfm_spark.config.models import RefundPolicy, Source
 from rfm_spark.errors import InputError
-from rfm_spark.pipelines import conservation, ledger, quarantine
+from rfm_spark.pipelines import conservation, identity, ledger, quarantine
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import choose, union
@@ -48,14 +48,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     with run.stage("sources") as stage:
         run.inputs.update({source.name: sources.place(source) for source in run.config.sources})
         whole = {s.name: sources.read(run.spark, s) for s in run.config.sources if s.kind != "events"}
-        profiles = {
-            s.name: run.keep(contract.judge_profiles(whole[s.name], s, run.config)) for s in _of_kind(run, "profile")
-        }
-        decisions = {
-            source.name: run.keep(contract.judge_consents(whole[source.name], source, run.config))
-            for kind in CONSENT_KINDS
-            for source in _of_kind(run, kind)
-        }
+        profiles, decisions = _judge_profiles(run, whole), _judge_decisions(run, whole)
         if before_rows is not None:
             before_rows(run, profiles.values())
         judged_rates = _judge_rates(run, whole)
@@ -70,16 +63,17 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         conservation.count_others(run, {**profiles, **judged_rates, **decisions})
         stage.rows = conservation.total(run, "rows_read")
         conservation.gate(run)
+    people = _unify(run, settlement, [*profiles.values(), *decisions.values()])
     with run.stage("events") as stage:
         ledger.write(run.lake, run.started_at, delivered, tallies)
-        all_events, stage.rows = _write_events(run, settlement)
+        all_events, stage.rows = _write_events(run, settlement, people)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
         others = [*profiles.values(), *judged_rates.values(), *decisions.values()]
         quarantine.write(run, settlement.judged, settlement.settled, others, held)
     with run.stage("customers"):
-        all_profiles = _write_customers(run, profiles)
-        _write_consents(run, decisions)
+        all_profiles = _write_customers(run, profiles, people)
+        _write_consents(run, decisions, people)
     if not run.dry:
         run.release()
     return Ingested(all_events, all_profiles)
@@ -103,8 +97,19 @@ def replay(run: Run, reason: str | None) -> None:
         settlement = _settle(run, mapped, _judge_rates(run, rates_now))
         conservation.count_events(run, settlement.settled, mapped)
         stage.rows = conservation.total(run, "rows_read")
+    people = None
+    if run.config.identity is not None:  # whose people profiles join too
+        kinds = ("profile", *CONSENT_KINDS)
+        read = {kind: {s.name: sources.read(run.spark, s) for s in _of_kind(run, kind)} for kind in kinds}
+        profiles = _judge_profiles(run, read["profile"])
+        decisions = _judge_decisions(run, {name: frame for kind in CONSENT_KINDS for name, frame in read[kind].items()})
+        people = _unify(run, settlement, [*profiles.values(), *decisions.values()])
     with run.stage("events") as stage:
-        _, stage.rows = _write_events(run, settlement)
+        _, stage.rows = _write_events(run, settlement, people)
+    if people is not None:
+        with run.stage("customers"):
+            _write_customers(run, profiles, people)
+            _write_consents(run, decisions, people)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
         quarantine.rewrite(run, held, settlement.judged, settlement.settled)
@@ -156,6 +161,35 @@ def _mapped(run: Run, delivered: ledger.Delivery) -> dict[str, DataFrame]:
                 if source.name not in delivered.known:
                     raise
     return mapped
+
+
+def _judge_profiles(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    return {s.name: run.keep(contract.judge_profiles(mapped[s.name], s, run.config)) for s in _of_kind(run, "profile")}
+
+
+def _judge_decisions(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    of_decisions = [source for kind in CONSENT_KINDS for source in _of_kind(run, kind)]
+    return {s.name: run.keep(contract.judge_consents(mapped[s.name], s, run.config)) for s in of_decisions}
+
+
+def _unify(run: Run, settlement: _Settlement, others: Sequence[DataFrame]) -> identity.Unified | None:
+    """Who is whom once the settled rows are in `events`; None without an identity section."""
+    if run.config.identity is None:
+        return None
+    with run.stage("identity") as stage:
+        arriving = settlement.settled.filter(events.is_kept()) if settlement.settled is not None else None
+        base = run.lake.version("events") if settlement.settled is None else settlement.base
+        existing = run.lake.read("events", base) if base is not None else None
+        if existing is not None and arriving is not None:
+            leaving = [arriving.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")]
+            if settlement.removed is not None:
+                leaving.append(settlement.removed.select("source", "event_id"))
+            existing = existing.join(union(leaving), ["source", "event_id"], "left_anti")
+        clean = [frame.filter(F.size("reasons") == 0) for frame in others]
+        people = identity.unify(run, run.config.identity, arriving, existing, clean)
+        identity.write(run, people)
+        stage.rows = run.counts["identity.people"]
+    return people
 
 
 def _judge_rates(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
@@ -210,7 +244,9 @@ def _settle(
     settled = keep(settled if stale is None else events.over_stale(settled, stale))
     if nets_orders:
         orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
-        settled = events.match_refunds(settled, orders, few=few)
+        # before identity, of which a new row knows nothing yet: an order of any of a person's ids
+        key = ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]
+        settled = events.match_refunds(settled, orders, key, few=few)
         settled = run.cut(settled) if few else settled
     removed = None if stale is None else run.keep(events.removed(settled, stale))
     return _Settlement(judged, settled, existing, base, removed)
@@ -265,8 +301,16 @@ def _identify(judged: DataFrame, *, undeclared: bool) -> DataFrame:
     return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
 
 
-def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
-    """All events as they are now, and how many this run brought. The rows, and those that go, in one commit."""
+def _write_events(
+    run: Run, settlement: _Settlement, people: identity.Unified | None = None
+) -> tuple[DataFrame, int]:
+    """All events as they are now, and how many this run brought. The rows, and those that go, in one commit; one more
+    where events that stay are another person's now."""
+    all_events, brought = _brought(run, settlement, people)
+    return all_events if people is None else identity.restate(run, people, all_events), brought
+
+
+def _brought(run: Run, settlement: _Settlement, people: identity.Unified | None) -> tuple[DataFrame, int]:
     settled, existing, gone = settlement.settled, settlement.existing, settlement.removed
     if settled is None:
         return run.lake.use("events"), 0
@@ -275,6 +319,9 @@ def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
         *(schemas.configured(n, settled.schema[n].dataType.simpleString()) for n in names if n in settled.columns)
     )
     kept = settled.filter(events.is_kept()).withColumn("ingested_run_id", F.lit(run.run_id))
+    if people is not None and run.config.identity is not None:
+        kept = people.named(identity.hashed(kept, run.config.identity))
+        spec = spec.with_columns(schemas.ID_HASHES)
     rows = kept.select(*(f"`{name}`" for name in spec.column_names()))
     of_events = [source.name for source in run.config.event_sources()]
     brought = conservation.total(run, "accepted", of_events) + conservation.total(run, "freed", of_events)
@@ -300,18 +347,28 @@ def _write_events(run: Run, settlement: _Settlement) -> tuple[DataFrame, int]:
     return done.frame, brought
 
 
-def _write_customers(run: Run, profiles: Mapping[str, DataFrame]) -> DataFrame | None:
+def _write_customers(
+    run: Run, profiles: Mapping[str, DataFrame], people: identity.Unified | None = None
+) -> DataFrame | None:
     if not profiles:
         return None
-    merged = customers.merge_profiles([profile.filter(F.size("reasons") == 0) for profile in profiles.values()])
-    names = [name for name in merged.columns if name not in ("customer_key", "profile_date")]
+    clean = [profile.filter(F.size("reasons") == 0) for profile in profiles.values()]
+    if people is None or run.config.identity is None:
+        merged = customers.merge_profiles(clean)
+    else:
+        order, rules = list(profiles), run.config.identity.survivorship
+        merged = customers.survivors(union([people.named(frame) for frame in clean]), order, rules)
+    names = [n for n in merged.columns if n not in ("customer_key", "profile_date", schemas.ATTRIBUTE_SOURCES.name)]
     spec = schemas.CUSTOMERS.with_columns(
-        *(schemas.configured(n, merged.schema[n].dataType.simpleString()) for n in names)
+        *(schemas.configured(n, merged.schema[n].dataType.simpleString(), personal=True) for n in names),
+        *([schemas.ATTRIBUTE_SOURCES] if people is not None else []),
     )
     return run.lake.replace(spec, merged).frame
 
 
-def _write_consents(run: Run, decisions: Mapping[str, DataFrame]) -> None:
+def _write_consents(
+    run: Run, decisions: Mapping[str, DataFrame], people: identity.Unified | None = None
+) -> None:
     """Replace `consents` by what its sources hold now, as profiles are; a word that is not understood is told of."""
     if not decisions:
         return
@@ -324,5 +381,7 @@ def _write_consents(run: Run, decisions: Mapping[str, DataFrame]) -> None:
                 f"{', '.join(contract.REFUSALS)} are read as refusals; map them with {{sql: …}}"
             )
     rows = union(judged.filter(F.size("reasons") == 0) for judged in decisions.values())
+    if people is not None:
+        rows = people.named(rows)
     distinct = rows.dropDuplicates(["source", "customer_key", "content_hash"])
     run.lake.replace(schemas.CONSENTS, distinct.select(*schemas.CONSENTS.column_names()))

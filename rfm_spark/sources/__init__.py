@@ -24,10 +24,11 @@ def read(spark: SparkSession, source: Source, chosen: Collection[str] | None = N
     """One row a row of the source, with its raw columns and its canonical ones, still unparsed.
 
     Reads: all of the source, or of its files those `chosen` by their addresses.
-    Returns: the canonical columns of `source.columns` under `c_<name>`, `c_event_type`, attributes under `a_<name>`;
-        the source's own columns, typed where `types` says so; `_raw` (struct of the row as read), `_file`,
-        `_fault:<reason>` (true where a declared type did not fit), `_event_base` (the declared identity, or a hash of
-        the whole row) and `_order_is_event` (`order_id: event_id`, every row an order of its own).
+    Returns: the canonical columns of `source.columns` under `c_<name>`, `c_event_type`, attributes under `a_<name>`,
+        ids under `i_<type>`; the source's own columns, typed where `types` says so; `_raw` (struct of the row as
+        read), `_file`, `_fault:<reason>` (true where a declared type did not fit), `_event_base` (the declared
+        identity, or a hash of the whole row) and `_order_is_event` (`order_id: event_id`, every row an order of its
+        own).
     Raises: InputError for a missing or empty input or a missing column; ConfigError for SQL that does not resolve.
     """
     return canonical(load(spark, source, chosen), source)

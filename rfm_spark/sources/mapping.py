@@ -33,6 +33,7 @@ def canonical(raw: DataFrame, source: Source) -> DataFrame:
     if order_is_event(source, names):
         del wanted["c_order_id"]
     wanted |= {f"a_{name}": expression for name, expression in source.attributes.items()}
+    wanted |= {f"i_{name}": expression for name, expression in source.ids.items()}
     mapped = {alias: _column(typed, source, alias, expression, names) for alias, expression in wanted.items()}
     if source.event_type is not None:
         mapped["c_event_type"] = _event_type(typed, source, source.event_type)
@@ -116,7 +117,8 @@ def _as_text(raw: DataFrame, name: str) -> Column:
 
 def _column(typed: DataFrame, source: Source, alias: str, expression: Expression, names: list[str]) -> Column:
     if expression.column is None:
-        return _sql(typed, str(expression.sql), f"sources.{source.name}.columns.{alias[2:]}.sql", source)
+        section = {"a": "attributes", "i": "ids"}.get(alias[0], "columns")
+        return _sql(typed, str(expression.sql), f"sources.{source.name}.{section}.{alias[2:]}.sql", source)
     name = next(name for name in names if name.lower() == str(expression.column).lower())
     raw = typed.schema[RAW].dataType
     assert isinstance(raw, T.StructType)

@@ -32,7 +32,9 @@ def require_columns(source: Source, names: list[str]) -> None:
 def missing_columns(source: Source, names: list[str]) -> list[str]:
     """The columns that the config of a source names and that are not among these."""
     known = {name.lower() for name in names}
-    wanted = [e.column for e in (*source.columns.values(), *source.attributes.values()) if e.column]
+    wanted = [
+        e.column for e in (*source.columns.values(), *source.attributes.values(), *source.ids.values()) if e.column
+    ]
     wanted += [*source.types, *(source.event_id_columns or [])]
     if source.event_type is not None and source.event_type.column:
         wanted.append(source.event_type.column)

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark.config.expressions import SqlFault
+from rfm_spark.config.identity import NULL_LIKE
 from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Rule, Source
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.schemas import MONEY
@@ -26,18 +27,19 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
     Reads: a frame of `sources.read`; `rates` (currency, valid_from, valid_to, rate) where an amount may be foreign.
     Returns: source, event_base, order_is_event, source_customer_id, customer_key, event_type, event_ts (UTC),
         event_date (project's zone), order_id, amount (positive, project's currency), duration_seconds,
-        original_amount, original_currency, content_hash, source_file, extra columns, reasons (sorted; empty: clean)
-        and _raw (the row as read, for `with_record`).
+        original_amount, original_currency, content_hash, source_file, extra columns, reasons (sorted; empty: clean),
+        one column an id type of the source (`id_column`, as text) and _raw (the row as read, for `with_record`).
     Rules: a local time that a zone skips moves forward by the gap, one that it repeats is the first; amounts round
         half up to the cent; a refund's amount is its absolute value; null does not meet a rule of the user's.
     No shuffle but for the broadcast of `rates`.
     """
     extras = [name for name in source.columns if name not in CANONICAL_COLUMNS]
-    parsed = _with_currency(_parsed(mapped, source, config, extras), config, rates)
+    ids = [id_column(name) for name in source.ids]
+    parsed = _with_ids(_with_currency(_parsed(mapped, source, config, extras), config, rates), source)
     reasons = _standard_reasons(parsed, source, config) | _shape_reasons(parsed, source)
     reasons |= _rule_reasons(parsed, config, source)
     content = ["source_customer_id", "event_type", "event_ts", "order_id", "original_amount", "original_currency"]
-    content += ["duration_seconds", *extras]
+    content += ["duration_seconds", *extras, *ids]
     parsed_columns = ["source_customer_id", "event_type", "event_ts", "event_date", "order_id", "amount"]
     parsed_columns += ["duration_seconds", "original_amount", "original_currency"]
     content_hash = _content_hash(parsed, content)
@@ -49,6 +51,7 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
         content_hash.alias("content_hash"),
         F.col("_file").alias("source_file"),
         *extras,
+        *ids,
         _all_reasons(parsed, reasons).alias("reasons"),
         F.col("_raw"),
     )
@@ -68,14 +71,15 @@ def with_record(judged: DataFrame) -> DataFrame:
 
 
 def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:
-    """One row a row of a profile source: customer_key, profile_date, attributes, content_hash, reasons, record.
+    """One row a row of a profile source: customer_key, profile_date, attributes, ids, content_hash, reasons, record.
 
-    Rules: `event_ts`, where mapped, is when the attributes became known; without it they always were.
+    Rules: customer_key is the id in the source, as long as no identity is known. `event_ts`, where
+        mapped, is when the attributes became known; without it they always were.
     """
-    attributes = list(source.attributes)
+    attributes, ids = list(source.attributes), [id_column(name) for name in source.ids]
     named = {name: F.col(f"a_{name}") for name in attributes}
     key = {"customer_key": _text(mapped, "c_source_customer_id"), **_times(mapped, source, config)}
-    parsed = (mapped.withColumns(named) if named else mapped).withColumns(key)
+    parsed = _with_ids((mapped.withColumns(named) if named else mapped).withColumns(key), source)
     reasons = {
         "no_customer": F.col("customer_key").isNull(),
         **_shape_reasons(parsed, source),
@@ -87,7 +91,8 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         "customer_key",
         F.col("event_date").alias("profile_date"),
         *attributes,
-        _content_hash(parsed, ["customer_key", "event_date", *attributes]).alias("content_hash"),
+        *ids,
+        _content_hash(parsed, ["customer_key", "event_date", *attributes, *ids]).alias("content_hash"),
         F.col("_file").alias("source_file"),
         _all_reasons(parsed, reasons).alias("reasons"),
         _record(parsed).alias("record"),
@@ -119,7 +124,7 @@ def judge_consents(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         "decided_at": _instant_or_null(mapped, "c_granted_at", source, config),
         "expires_at": F.when(granted, _instant_or_null(mapped, "c_expires_at", source, config)),
     }
-    parsed = mapped.withColumns(texts)
+    parsed = _with_ids(mapped.withColumns(texts), source)
     reasons = {
         "no_customer": F.col("customer_key").isNull(),
         **_shape_reasons(parsed, source),
@@ -136,11 +141,12 @@ def judge_consents(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         if _has(parsed, "c_expires_at"):
             reasons["unparseable_expiry"] = grant & F.col("expires_at").isNull() & ~_blank("c_expires_at")
     columns = ["customer_key", "kind", "channel", "purpose", "status", "decided_at", "expires_at"]
-    named = parsed.withColumn("kind", F.lit(source.kind))
+    named, ids = parsed.withColumn("kind", F.lit(source.kind)), [id_column(name) for name in source.ids]
     return named.select(
         F.lit(source.name).alias("source"),
         *columns,
-        _content_hash(named, columns).alias("content_hash"),
+        *ids,
+        _content_hash(named, [*columns, *ids]).alias("content_hash"),
         "understood",
         F.col("_file").alias("source_file"),
         _all_reasons(parsed, reasons).alias("reasons"),
@@ -224,6 +230,28 @@ def _trimmed(column: Column) -> Column:
 def _text(frame: DataFrame, name: str) -> Column:
     text = _trimmed(as_text(frame, F.col(name), frame.schema[name].dataType))
     return F.when(text != "", text)
+
+
+def id_column(id_type: str) -> str:
+    """The column of judged rows that holds ids of a type, as their source has them."""
+    return f"_id_{id_type}"
+
+
+def _with_ids(parsed: DataFrame, source: Source) -> DataFrame:
+    """The rows with a text an id type; null where there is none, or one of what exports write for none."""
+    texts = {id_column(name): _id_text(parsed, f"i_{name}") for name in source.ids}
+    told = {name: F.when(~F.lower(text).isin(*sorted(NULL_LIKE)), text) for name, text in texts.items()}
+    return parsed.withColumns(told) if told else parsed
+
+
+def _id_text(frame: DataFrame, name: str) -> Column:
+    """An id as text; a whole number by its digits, however it is stored."""
+    if isinstance(frame.schema[name].dataType, T.DoubleType | T.FloatType | T.DecimalType):
+        whole = F.round(F.col(name), 0).try_cast("decimal(38,0)")
+        return F.coalesce(
+            F.when(whole.cast("double") == F.col(name).cast("double"), whole.cast("string")), _text(frame, name)
+        )
+    return _text(frame, name)
 
 
 def _has(frame: DataFrame, name: str) -> bool:

@@ -145,15 +145,16 @@ def _and_reason(reason: str) -> Column:
     return F.array_sort(F.array_union("reasons", F.array(F.lit(reason))))
 
 
-def match_refunds(settled: DataFrame, existing_orders: DataFrame | None, *, few: bool = False) -> DataFrame:
-    """Quarantine refunds whose (customer_key, order_id) no accepted purchase has.
+def match_refunds(
+    settled: DataFrame, existing_orders: DataFrame | None, key: list[str], *, few: bool = False
+) -> DataFrame:
+    """Quarantine refunds whose order, by the columns of `key`, no accepted purchase has.
 
-    Reads: settled rows; `existing_orders` (customer_key, order_id) of purchases already in the lake, or None;
+    Reads: settled rows; `existing_orders` (the key) of purchases already in the lake, or None; `key` with order_id;
         `few`: the refunds fit a broadcast.
     Shuffles of the refunds and of the orders that they name; all else is only filtered.
     """
     refund = F.coalesce((F.col("event_type") == "refund") & (F.col("outcome") != DUPLICATE), F.lit(False))
-    key = ["customer_key", "order_id"]
     wanted = settled.filter(refund).select(*key).distinct()
     orders = settled.filter((F.col("event_type") == "purchase") & is_kept()).select(*key)
     if existing_orders is not None:

@@ -107,7 +107,7 @@ def test_refunds_find_their_order(spark):
         ("n1", None, "c", None, "quarantined", ["unknown_event_type"]),
     ]
     lake = local_frame(spark, [("c", "o9"), ("c", "o9")], names)
-    found = events.match_refunds(local_frame(spark, rows, columns), lake).collect()
+    found = events.match_refunds(local_frame(spark, rows, columns), lake, ["customer_key", "order_id"]).collect()
     changed = {row["id"]: (row["outcome"], tuple(row["reasons"])) for row in found}
     alone = ("quarantined", ("refund_without_order",))
     unmatched = {"r2": alone, "r4": alone, "r6": alone, "r8": ("quarantined", ("no_time", "refund_without_order"))}

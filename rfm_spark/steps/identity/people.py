@@ -1,0 +1,133 @@
+"""People: ids joined type by type, strongest first, within the limits of each type."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.config.identity import IdType
+from rfm_spark.sql import union
+from rfm_spark.steps.identity.components import components
+
+Cut = Callable[[DataFrame], DataFrame]
+PROBABILISTIC = "probabilistic"
+TOO_MANY_CUSTOMERS, TOO_MANY_VALUES = "max_customers", "max_per_customer"
+_VALUE = ["id_type", "id_value"]
+
+
+@dataclass
+class Joined:
+    """Who is whom: `people` (node, person); `dropped` (id_type, id_value, reason) of values that join nobody; the
+    rounds that each level of types took."""
+
+    people: DataFrame
+    dropped: list[DataFrame] = field(default_factory=list)
+    rounds: dict[str, int] = field(default_factory=dict)
+
+
+def join(
+    owners: DataFrame,
+    links: DataFrame,
+    id_types: Mapping[str, IdType],
+    alike: DataFrame | None,
+    cut: Cut,
+    round_cut: Cut,
+) -> Joined:
+    """Join customers of sources to people.
+
+    Reads: owners (node, source), one row a customer of a source; links (node, id_type, id_value), distinct and good;
+        `id_types`, strongest first; `alike` (a, b, id_value) of pairs of nodes that a matcher found, or None, which is
+        weaker than every type; `cut` keeps a frame, `round_cut` one of (a, b) in `components`.
+    Rules: a type's values join what stronger types have joined to people so far. A value that stands with more than
+        max_customers people joins nobody; people are counted apart by source and by stronger type, and the greatest
+        count holds, so that ids of one person in several sources are no breach. Where the values of a type join people
+        to one with more than max_per_customer values of any type, none of them joins there. So nothing depends on the
+        order in which rows came. Types without limits are joined at once.
+    """
+    done = Joined(owners.select("node", F.col("node").alias("person")))
+    limited = {name: one.max_per_customer for name, one in id_types.items() if one.max_per_customer}
+    for level in _levels(id_types):
+        mine = links.filter(F.col("id_type").isin(level))
+        held = mine.join(done.people, "node").select(*_VALUE, "person").distinct()
+        ties = cut(held.groupBy(*_VALUE).agg(F.min("person").alias("_least"), F.count(F.lit(1)).alias("_people")))
+        shared = ties.filter("_people > 1")
+        most = id_types[level[0]].max_customers
+        if most is not None:
+            stronger = list(id_types)[: list(id_types).index(level[0])]
+            asked = held.join(shared.filter(F.col("id_type") == level[0]).select(*_VALUE), _VALUE, "left_semi")
+            over = cut(_over(asked, most, _kinds(owners, links, done, stronger)))
+            done.dropped.append(over.withColumn("reason", F.lit(TOO_MANY_CUSTOMERS)))
+            shared = shared.join(over, _VALUE, "left_anti")
+        pairs = held.join(shared, _VALUE).select(*_VALUE, F.col("person").alias("a"), F.col("_least").alias("b"))
+        _tie(done, "+".join(level), pairs, links, limited, cut, round_cut)
+    if alike is not None:
+        a, b = (done.people.select(F.col("node").alias(end), F.col("person").alias(f"_{end}")) for end in "ab")
+        placed = alike.join(a, "a").join(b, "b").withColumn("id_type", F.lit(PROBABILISTIC))
+        pairs = placed.select(*_VALUE, F.col("_a").alias("a"), F.col("_b").alias("b"))
+        _tie(done, PROBABILISTIC, pairs, links, limited, cut, round_cut)
+    return done
+
+
+def _levels(id_types: Mapping[str, IdType]) -> Iterator[list[str]]:
+    """Types that are joined at once: a limit on people needs to know them, one on values what has joined them."""
+    alone = any(one.max_per_customer for one in id_types.values())
+    level: list[str] = []
+    for name, one in id_types.items():
+        if level and (alone or one.max_customers):
+            yield level
+            level = []
+        level.append(name)
+    yield level
+
+
+def _kinds(owners: DataFrame, links: DataFrame, done: Joined, stronger: Sequence[str]) -> DataFrame:
+    """(person, kind): each source and each stronger type that a person has an id of."""
+    sources = owners.select("node", F.concat(F.lit("source "), "source").alias("kind"))
+    typed = links.filter(F.col("id_type").isin(list(stronger))) if stronger else links.limit(0)
+    for dropped in done.dropped:
+        typed = typed.join(dropped.select(*_VALUE), _VALUE, "left_anti")
+    every = sources.unionAll(typed.select("node", F.concat(F.lit("id "), "id_type").alias("kind")))
+    return every.join(done.people, "node").select("person", "kind").distinct()
+
+
+def _over(held: DataFrame, most: int, kinds: DataFrame) -> DataFrame:
+    """Values with more people of one kind than a value may have."""
+    counted = held.join(kinds, "person").groupBy(*_VALUE, "kind").agg(F.count(F.lit(1)).alias("_people"))
+    return counted.filter(F.col("_people") > most).select(*_VALUE).distinct()
+
+
+def _tie(
+    done: Joined,
+    name: str,
+    pairs: DataFrame,
+    links: DataFrame,
+    limited: Mapping[str, int],
+    cut: Cut,
+    round_cut: Cut,
+) -> None:
+    """Join the people of pairs (id_type, id_value, a, b), but for those who would have too many values."""
+    kept = cut(pairs)
+    found, done.rounds[name] = components(kept.select("a", "b"), round_cut)
+    groups = cut(found.select(F.col("node").alias("person"), F.col("component").alias("group")))
+    if limited:
+        good = links.filter(F.col("id_type").isin(list(limited)))
+        for dropped in done.dropped:
+            good = good.join(dropped.select(*_VALUE), _VALUE, "left_anti")
+        members = done.people.join(groups, "person")
+        counted = good.join(members, "node").groupBy("group", "id_type").agg(F.count_distinct("id_value").alias("_n"))
+        too_many = F.lit(False)
+        for id_type, most in limited.items():
+            too_many |= (F.col("id_type") == id_type) & (F.col("_n") > most)
+        breached = cut(counted.filter(too_many).select("group").distinct())
+        undone = groups.join(breached, "group", "left_semi").select(F.col("person").alias("a"))
+        over = cut(kept.filter("a <> b").join(undone, "a", "left_semi").select(*_VALUE).distinct())
+        done.dropped.append(over.withColumn("reason", F.lit(TOO_MANY_VALUES)))
+        groups = groups.join(breached, "group", "left_anti")
+    labelled = done.people.join(groups, "person", "left")
+    done.people = cut(labelled.select("node", F.coalesce("group", "person").alias("person")))
+
+
+def all_dropped(done: Joined) -> DataFrame | None:
+    """(id_type, id_value, reason), each value once."""
+    return union(done.dropped) if done.dropped else None

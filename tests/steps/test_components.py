@@ -1,0 +1,84 @@
+"""Connected components against networkx: chains, stars, cliques, random graphs; rounds of the chain's logarithm."""
+
+import random
+
+import networkx as nx
+import pandas as pd
+import pytest
+
+from rfm_spark.pipelines.kept import Kept
+
+
+@pytest.fixture
+def kept():
+    kept = Kept()
+    yield kept
+    kept.release()
+
+
+def chain(n, rng):
+    """A chain in random order: its least number may be anywhere."""
+    ids = list(range(n))
+    rng.shuffle(ids)
+    return [(ids[i], ids[i + 1]) for i in range(n - 1)]
+
+
+def expected(pairs):
+    graph = nx.Graph((a, b) for a, b in pairs if a != b)
+    return {node: min(found) for found in nx.connected_components(graph) for node in found}
+
+
+def found(spark, kept, pairs):
+    from rfm_spark.steps.identity.components import components
+
+    frame = spark.createDataFrame(pd.DataFrame(pairs, columns=["a", "b"], dtype="int64"))  # tuples would take minutes
+    told, rounds = components(frame, kept.keep)
+    rows = told.toPandas()
+    assert rows["node"].is_unique
+    return dict(zip(rows["node"], rows["component"], strict=True)), rounds
+
+
+def test_many_graphs_at_once(spark, kept):
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    rng, pairs, offset = random.Random(seed), [], 0
+    for n in (1, 2, 3, 10, 100, 300):
+        graphs = [
+            chain(n, rng),
+            [(0, i) for i in range(n)],
+            [(n, i) for i in range(n)],
+            [(i, j) for i in range(min(n, 25)) for j in range(i)],
+            [(rng.randrange(n), rng.randrange(n)) for _ in range(n)],
+            list(nx.random_labeled_tree(n, seed=rng.randrange(10**6)).edges),
+        ]
+        for graph in graphs:
+            pairs += [(a + offset, b + offset) if rng.random() < 0.5 else (b + offset, a + offset) for a, b in graph]
+            offset += n + 1
+    pairs += rng.sample(pairs, 50)
+    shift = 2**62  # node numbers are hashes, below zero too
+    pairs = [(a - shift, b - shift) for a, b in pairs]
+    assert found(spark, kept, pairs)[0] == expected(pairs)
+
+
+@pytest.mark.on_sail
+def test_a_chain_of_10_000_takes_rounds_of_its_logarithm(spark, kept):
+    rng = random.Random(7)
+    for pairs in (chain(10_000, rng), [(i, i + 1) for i in range(9_999)]):
+        components, rounds = found(spark, kept, pairs)
+        assert components == expected(pairs)
+        assert rounds <= 18
+        assert rounds > 5  # a chain that is found at once would not be one
+
+
+def test_no_edge(spark, kept):
+    assert found(spark, kept, [(1, 1)]) == ({}, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.on_sail
+def test_a_million_edges(spark, kept):
+    rng = random.Random(11)
+    pairs = [(rng.randrange(10**6), rng.randrange(10**6)) for _ in range(10**6)]
+    components, rounds = found(spark, kept, pairs)
+    assert components == expected(pairs)
+    assert rounds <= 20
