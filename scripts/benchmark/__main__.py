@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark import check, growth, growth_page, one_more_day, report, sides
+from benchmark import check, growth, growth_page, one_more_day, prediction, report, sides
 from benchmark.generate import generate
 from benchmark.job import Data
 from benchmark.measure import measured
@@ -19,17 +19,13 @@ RESULTS = ROOT / "scripts" / "bench_results"
 
 def main() -> None:
     """Parse the arguments and run what they ask for."""
-    if sys.argv[1:2] == ["one"]:  # a side, in its own process
-        _, _, job, side, folder, out = sys.argv
-        sides.work(job, side)(Data(Path(folder)), Path(out))
-        return
-    if sys.argv[1:2] == ["point"]:  # of a growth, in its own process
-        growth.work(*sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["day"]:  # one more of them, in its own process
-        one_more_day.work(*sys.argv[2:])
+    if sys.argv[1:2] and sys.argv[1] in _WORK:  # in its own process
+        _WORK[sys.argv[1]](*sys.argv[2:])
         return
     asked = _arguments()
+    if asked.predict:
+        prediction.run(asked, asked.cache / "predict" if asked.no_store else RESULTS, say)
+        return
     if asked.one_more_day:
         one_more_day.run(asked, asked.cache / "days" if asked.no_store else RESULTS, say)
         return
@@ -44,6 +40,15 @@ def main() -> None:
     if not asked.no_store:
         report.into_readme(ROOT / "README.md", RESULTS)
         growth_page.write(RESULTS)
+
+
+def _one(job: str, side: str, folder: str, out: str) -> None:
+    """A side."""
+    sides.work(job, side)(Data(Path(folder)), Path(out))
+
+
+# what `measured` starts: a side, a point of a growth, one more day, a side of `predict`
+_WORK = {"one": _one, "point": growth.work, "day": one_more_day.work, "predict": prediction.work}
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     add("--growth-sizes", type=int, nargs="+", help="sizes of the one dimension that is named")
     add("--growth-scale", type=float, default=1.0, help="all events and customers of --growth times this")
     add("--one-more-day", action="store_true", help="what segment costs where the day before is there, at --events")
+    add("--predict", type=int, nargs="+", help="predict so many customers, here and with lifetimes; 1 GB a million")
     add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth and --one-more-day")
     asked = parser.parse_args()
     if asked.growth_sizes and len(asked.growth or ()) != 1:
