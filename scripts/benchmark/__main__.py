@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,12 @@ def _one(job: str, side: str, folder: str, out: str) -> None:
 
 
 # what `measured` starts: a side, a point of a growth, one more day, a side of `predict`
-_WORK = {"one": _one, "point": growth.work, "day": one_more_day.work, "predict": prediction.work}
+_WORK: dict[str, Callable[..., None]] = {
+    "one": _one,
+    "point": growth.work,
+    "day": one_more_day.work,
+    "predict": prediction.work,
+}
 
 
 def _arguments() -> argparse.Namespace:
