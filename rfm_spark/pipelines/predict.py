@@ -98,7 +98,9 @@ def _calibration_end(run: Run, data: Ingested, last_day: date) -> date:
         raise ConfigError([Fault("prediction.calibration_end", told, run.config.line("prediction.calibration_end"))])
     bought = (F.col("event_type") == "purchase") & (F.col("event_date") <= F.lit(last_day))
     first = data.events.filter(bought).agg(F.min("event_date")).collect()[0][0]
-    days = (last_day - first).days + 1 if first is not None else 0
+    if first is None:
+        raise GateError(f"found no purchase before {run.as_of}: there is nobody to predict")
+    days = (last_day - first).days + 1
     if days < 4:
         raise GateError(f"found {days} days since the first purchase, expected some weeks of them to hold days out")
     return last_day - timedelta(days=days // 4)
@@ -131,7 +133,6 @@ def _gate(run: Run, outcome: Outcome, *, force: bool) -> None:
         run.warnings.append(
             f"orders and their value go together (correlation {outcome.correlation:.2f}), which gamma_gamma leaves out"
         )
-    run.warnings += [f"{name} is not used: {fit.problem}" for name, fit in outcome.fits.items() if fit.problem]
 
 
 def _columns(frame: DataFrame) -> dict[str, Array]:

@@ -119,7 +119,9 @@ def _conclusions(outcome: "Outcome") -> Iterator[str]:
     for name, fit in outcome.fits.items():
         if fit.problem:
             yield f"{name} is not used: {fit.problem}"
-    if tested.churn is None:
-        yield "No model that lets customers leave can be used: p_alive says nothing here, p_no_purchase does."
+    if tested.churn is None and tested.chosen == "nbd":
+        yield "No model that lets customers leave can be used: p_alive is 1 for all; p_no_purchase tells them apart."
+    elif tested.churn is None:
+        yield f"p_alive in rules is of {tested.chosen}, to which who bought once always lives: use p_no_purchase."
     elif tested.churn != tested.chosen:
         yield f"p_alive in rules is of {tested.churn}: to {tested.chosen} who bought once is alive for certain."

@@ -32,6 +32,8 @@ def show(console: Console, read: Read, table: str, as_of: date) -> None:
         _quarantine(console, read(table))
     elif table == "cut_points":
         _cut_points(console, read(table), as_of)
+    elif table == "models":
+        _models(console, read(table), as_of)
     elif table == "runs":
         names = ["started_at", "run_id", "job", "as_of", "status", "message"]
         rows = read(table).orderBy(F.desc("started_at")).select(*names).limit(20).collect()
@@ -73,6 +75,18 @@ def _cut_points(console: Console, cuts: DataFrame, as_of: date) -> None:
     names = [*key, "value", "method", "customers", "distinct_values", "attainable_scores"]
     rows = of_snapshot(cuts, as_of).orderBy(*key).select(*names).collect()
     console.print(tables.plain(f"Cut-points of {as_of}", names, rows))
+
+
+def _models(console: Console, models: DataFrame, as_of: date) -> None:
+    rows = of_snapshot(models, as_of).orderBy("model").collect()
+    names = ["model", "chosen", "customers", "backtest_actual", "backtest_forecast", "backtest_rmse"]
+    shown = [[*(row[name] for name in names), _shown(row["refit_parameters"]), row["problem"]] for row in rows]
+    title = f"Models of {as_of}: parameters of all days, in {rows[0]['unit']}s"
+    console.print(tables.plain(title, (*names, "parameters", "problem"), shown))
+
+
+def _shown(parameters: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in parameters.items())
 
 
 def _quarantine(console: Console, quarantine: DataFrame) -> None:

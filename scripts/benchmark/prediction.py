@@ -39,6 +39,8 @@ def run(asked: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> 
         found |= report.surroundings(["scripts/bench", *sys.argv[1:]]) | {"load_before": os.getloadavg(), "runs": {}}
         for model in MODELS:
             for side in SIDES:
+                if asked.sides and f"{model}, {side}" not in asked.sides:
+                    continue
                 out = data.parent / f"{data.name}-{model}-{side.split(',')[0]}"
                 shutil.rmtree(out, ignore_errors=True)
                 arguments = ["predict", side, model, str(data), str(out)]

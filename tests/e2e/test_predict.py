@@ -61,6 +61,8 @@ def test_the_published_back_test(spark, cdnow):
         assert next(row for row in said.rows if row[:2] == (name, f"{total:,}"))
     assert next(row for row in said.rows if row[:2] == ("actual", "1,882"))
     assert {row[0] for row in said.rows} >= {"as in the last period", "mean of like customers", "champions", "7+", "10"}
+    shown = rfm_spark(spark, "show", config, "models", "--as-of", AS_OF)
+    assert [row[0] for row in shown.rows if row[0]] == sorted([*TOTALS, "nbd", "gamma_gamma"])
     models = {row["model"]: row for row in read(spark, config, "models")}
     assert models.keys() == {*TOTALS, "nbd", "gamma_gamma"}
     for name, total in TOTALS.items():
