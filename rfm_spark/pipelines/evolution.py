@@ -51,7 +51,7 @@ def evolve(
     if before is not None:
         changed, found = _since(run, earlier, before, now, data, populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
-        run.counts[_DEPARTED] = sum(row["customers"] for row in found if row["cause"] == migrations.DEPARTED)
+        run.counts[_DEPARTED] = sum(row["customers"] for row in found if row["to_segment"] == migrations.GONE)
     run.lake.replace(
         schemas.SEGMENT_MIGRATIONS,
         local_frame(run.spark, rows, schemas.SEGMENT_MIGRATIONS.types()),
@@ -114,7 +114,10 @@ def _since(
             left.append(name)
     if left:
         gone = migrations.departed(then.filter(F.col("segmentation").isin(left)), now.segments)
-        told = run.cut(_with_money(migrations.with_comings_and_goings(gone, None), before.metrics))
+        why = migrations.came_by_identity(
+            migrations.with_comings_and_goings(gone, None), _rekeyed(run, earlier, before)
+        )
+        told = run.cut(_with_money(why, before.metrics))
         changed = changed.unionByName(told)
         found += [row.asDict() for row in migrations.totals(told).collect()]
     return changed, found
@@ -130,6 +133,8 @@ def _explained(
     else:
         movers = placed_again(before, now, data, _fresh(run, earlier, before, data.events), moving, run.cut)
     newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
+    rekeyed = _rekeyed(run, earlier, before)
+    movers, newcomers = migrations.by_identity(movers, rekeyed), migrations.came_by_identity(newcomers, rekeyed)
     return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
 
 
@@ -149,6 +154,19 @@ def _fresh(run: Run, earlier: Published, before: Snapshot, events: DataFrame) ->
     if unseen:
         new |= F.col("ingested_run_id").isin(sorted(unseen))
     return events.filter(new & (F.col("event_date") < F.lit(run.as_of))).select("customer_key").distinct()
+
+
+def _rekeyed(run: Run, earlier: Published, before: Snapshot) -> DataFrame | None:
+    """Keys that were merged or split by runs that completed since the earlier snapshot was made, or by this one."""
+    table = schemas.IDENTITY_CHANGES.name
+    if not run.lake.exists(table):
+        return None
+    made = earlier.made(before.as_of)
+    known = {row["run_id"] for row in earlier.runs if row["ended_at"] <= made["ended_at"]}
+    since = sorted({*earlier.run_ids, run.run_id} - known)
+    changes = run.lake.read(table).filter(F.col("run_id").isin(since))
+    other = changes.select(F.col("other_key").alias("customer_key"))
+    return run.cut(changes.select("customer_key").unionAll(other).distinct())
 
 
 def _known_before(earlier: Published, before: Snapshot) -> DataFrame | None:
@@ -216,7 +234,9 @@ def _differences(
     mine = F.col("segmentation").isin(names)
     differ = run.cut(migrations.differences(then.segments.filter(mine), now.segments.filter(mine)))
     gone = F.col("to_segment") == migrations.GONE
-    left = migrations.with_comings_and_goings(differ.filter(gone), None)
+    left = migrations.came_by_identity(
+        migrations.with_comings_and_goings(differ.filter(gone), None), _rekeyed(run, current, then)
+    )
     return _explained(run, current, then, now, data, differ.filter(~gone)).drop("monetary").unionByName(left)
 
 

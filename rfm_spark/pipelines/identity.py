@@ -48,11 +48,17 @@ def columns(identity: Identity) -> dict[str, str]:
 
 
 def unify(
-    run: Run, identity: Identity, arriving: DataFrame | None, existing: DataFrame | None, others: Iterable[DataFrame]
+    run: Run,
+    identity: Identity,
+    arriving: DataFrame | None,
+    stored: DataFrame | None,
+    existing: DataFrame | None,
+    others: Iterable[DataFrame],
 ) -> Unified:
     """Join the ids of events and of sources that are read whole to people, and give them their keys.
 
-    Reads: `arriving`, settled rows that go to `events`; `existing`, the events that stay in it; `others`, clean judged
+    Reads: `arriving`, settled rows that go to `events`; `stored`, the events in the lake; `existing`, those of
+        them that stay; `others`, clean judged
         rows of profiles and decisions, whose customer_key is the id in the source.
     Records: identity.people, identity.ids, identity.rounds, identity.merged, identity.split and, of each reason,
         identity.dropped.<reason>: the values that join nobody.
@@ -60,7 +66,7 @@ def unify(
     own = [frame.withColumnRenamed("customer_key", "source_customer_id") for frame in others]
     before = _before(run)
     owners = run.cut(_owners(arriving, existing, own))
-    known = before if before is not None else _known_by_events(owners)
+    known = before if before is not None else _known_by_events(run, stored)
     spelled = _spelled(run, identity, arriving, existing, own, before)
     values = run.cut(_values(run, identity, spelled))
     linked = run.cut(links.links(spelled, values, list(identity.ids)))
@@ -135,16 +141,22 @@ def _before(run: Run) -> DataFrame | None:
     return now.read(schemas.IDENTITIES.name)
 
 
-def _known_by_events(owners: DataFrame) -> DataFrame:
-    """As `identities`, whom events were known as before there was an identity: so the section changes no key alone."""
+def _known_by_events(run: Run, stored: DataFrame | None) -> DataFrame:
+    """As `identities`, whom events were known as before there was an identity: so the section alone changes no key."""
+    if stored is None:
+        return local_frame(run.spark, [], schemas.IDENTITIES.types())
     nothing = F.lit(None)
-    return owners.filter("least_key is not null").select(
-        "source",
-        F.lit(OWN_ID).alias("id_type"),
-        F.col("source_customer_id").alias("id_value"),
-        F.col("least_key").alias("customer_key"),
-        nothing.cast("string").alias("first_seen_run_id"),
-        nothing.cast("timestamp").alias("key_since"),
+    return (
+        stored.groupBy(*OWNER)
+        .agg(F.min("customer_key").alias("customer_key"))
+        .select(
+            "source",
+            F.lit(OWN_ID).alias("id_type"),
+            F.col("source_customer_id").alias("id_value"),
+            "customer_key",
+            nothing.cast("string").alias("first_seen_run_id"),
+            nothing.cast("timestamp").alias("key_since"),
+        )
     )
 
 

@@ -179,14 +179,14 @@ def _unify(run: Run, settlement: _Settlement, others: Sequence[DataFrame]) -> id
     with run.stage("identity") as stage:
         arriving = settlement.settled.filter(events.is_kept()) if settlement.settled is not None else None
         base = run.lake.version("events") if settlement.settled is None else settlement.base
-        existing = run.lake.read("events", base) if base is not None else None
+        stored_events = existing = run.lake.read("events", base) if base is not None else None
         if existing is not None and arriving is not None:
             leaving = [arriving.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")]
             if settlement.removed is not None:
                 leaving.append(settlement.removed.select("source", "event_id"))
             existing = existing.join(union(leaving), ["source", "event_id"], "left_anti")
         clean = [frame.filter(F.size("reasons") == 0) for frame in others]
-        people = identity.unify(run, run.config.identity, arriving, existing, clean)
+        people = identity.unify(run, run.config.identity, arriving, stored_events, existing, clean)
         identity.write(run, people)
         stage.rows = run.counts["identity.people"]
     return people

@@ -17,6 +17,7 @@ from rfm_spark.report.snapshot import Read, config_of
 from rfm_spark.steps.migrations import GONE, NEW, STAYED
 
 IN_WORDS = {
+    "identity": "ids of several sources were joined to one person, or taken apart",
     "late_data": "events of before came late or were corrected",
     "cut_points": "cut-points moved, which alone was enough",
     "rules": "rules, criteria or the reference period changed",

@@ -9,8 +9,9 @@ from pyspark.sql import functions as F
 from rfm_spark.schemas import SUM_OF_MONEY
 
 NEW, GONE, UNASSIGNED = "(new)", "(gone)", "(none)"
-LATE, CUTS, RULES, TIME, BEHAVIOUR = "late_data", "cut_points", "rules", "time_passing", "behaviour"
-ORDER = (LATE, CUTS, RULES, TIME, BEHAVIOUR)  # in which a cause is looked for
+IDENTITY, LATE, CUTS, RULES = "identity", "late_data", "cut_points", "rules"
+TIME, BEHAVIOUR = "time_passing", "behaviour"
+ORDER = (IDENTITY, LATE, CUTS, RULES, TIME, BEHAVIOUR)  # in which a cause is looked for
 STAYED, NEWCOMER, RETURNED, DEPARTED = "none", "new", "returned", "departed"
 
 _KEY = ["segmentation", "customer_key"]
@@ -85,6 +86,30 @@ def with_causes(movers: DataFrame) -> DataFrame:
         if name in movers.columns
     ]
     return movers.select(*_CHANGE, F.coalesce(*changes_it, F.lit(BEHAVIOUR)).alias("cause"))
+
+
+def by_identity(movers: DataFrame, rekeyed: DataFrame | None) -> DataFrame:
+    """The movers of `with_causes`, where events of before that are others today are so by identity.
+
+    Reads: movers with the column `late_data`; `rekeyed` (customer_key) of keys that were merged or split since the
+        earlier snapshot, None where there are none. One shuffle of both, or a broadcast of the rekeyed.
+    """
+    if rekeyed is None or LATE not in movers.columns:
+        return movers
+    told = movers.join(rekeyed.withColumn("_rekeyed", F.lit(True)), "customer_key", "left")
+    late = F.col(LATE)
+    return told.withColumns(
+        {IDENTITY: F.when(F.col("_rekeyed"), late), LATE: F.when(F.col("_rekeyed").isNull(), late)}
+    ).drop("_rekeyed")
+
+
+def came_by_identity(told: DataFrame, rekeyed: DataFrame | None) -> DataFrame:
+    """Comings and goings with `cause`: identity of those whose key was merged or split since. As `by_identity`."""
+    if rekeyed is None:
+        return told
+    marked = told.join(rekeyed.withColumn("_rekeyed", F.lit(True)), "customer_key", "left")
+    cause = F.when(F.col("_rekeyed"), F.lit(IDENTITY)).otherwise(F.col("cause"))
+    return marked.select(*_CHANGE, cause.alias("cause"))
 
 
 def with_comings_and_goings(changed: DataFrame, known_before: DataFrame | None) -> DataFrame:

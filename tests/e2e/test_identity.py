@@ -1,0 +1,200 @@
+"""One person, many sources: who is whom, keys that stay in whatever order rows come, no raw id but where it may be."""
+
+import random
+import shutil
+from collections import defaultdict
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from e2e import people
+
+from rfm_spark import Project
+from rfm_spark.errors import EnvironmentFault
+from rfm_spark.pipelines import identity
+
+pytestmark = pytest.mark.on_sail
+DAY = date(2024, 6, 1)
+SHOP = [
+    ("l1", "s1", "Ann@Example.com ", "020 7946 0018", "d1"),
+    ("l2", "s2", "ann@example.com", None, "d1"),
+    ("l3", "s3", "bob@example.com", None, "town"),
+    ("l4", "s4", "test@example.com", "0000", "town"),
+    ("l5", "s5", "test@example.com", "0000", "town"),
+]
+CRM = [
+    ("c1", "K1", None, "+44 20 7946 0018", "Leeds", "2024-01-01"),
+    ("c2", "K2", "n/a", "n/a", "Bath", "2024-01-01"),
+    ("c3", None, "BOB@example.com", "nonsense", "York", "2024-02-01"),
+]
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    path = people.write(tmp_path)
+    people.shop(tmp_path, "1.csv", SHOP)
+    people.till(tmp_path, "1.json", [("t1", "k1"), ("t2", "K2")])
+    people.crm(tmp_path, CRM)
+    return path
+
+
+def keys(spark, project) -> dict[tuple[str, str], str]:
+    """{(source, id): key} as the record has it, which is what events have."""
+    rows = Project.load(project).read(spark, "identities").filter("id_type = 'source_customer_id'").collect()
+    found = {(row["source"], row["id_value"]): row["customer_key"] for row in rows}
+    events = Project.load(project).read(spark, "events").select("source", "source_customer_id", "customer_key")
+    assert all(found[(s, i)] == key for s, i, key in events.distinct().collect())
+    return found
+
+
+def groups(found: dict[tuple[str, str], str]) -> set[frozenset[tuple[str, str]]]:
+    by_key = defaultdict(set)
+    for one, key in found.items():
+        by_key[key].add(one)
+    return {frozenset(group) for group in by_key.values()}
+
+
+def ingest(spark, project, day=DAY, *overrides):
+    return Project.load(project, overrides).ingest(spark, day)
+
+
+def test_who_is_whom_and_one_profile_a_person(spark, project):
+    run = Project.load(project).run(spark, DAY)
+    found = keys(spark, project)
+    ann, bob = {("shop", "s1"), ("shop", "s2"), ("crm", "c1"), ("till", "t1")}, {("shop", "s3"), ("crm", "c3")}
+    assert groups(found) == {
+        frozenset(ann), frozenset(bob), frozenset({("crm", "c2"), ("till", "t2")}),
+        frozenset({("shop", "s4")}), frozenset({("shop", "s5")}),
+    }  # fmt: skip
+    rows = Project.load(project).read(spark, "identities").collect()
+    ids = {(row["source"], row["id_type"], row["id_value"]): row for row in rows}
+    mail = ids["shop", "email", "ann@example.com"]
+    assert (mail["rule"], mail["spellings"]) == ("email", ["Ann@Example.com", "ann@example.com"])
+    assert mail["customer_key"] == found["shop", "s1"]
+    assert ids["shop", "phone", "+442079460018"]["customer_key"] == found["crm", "c1"]
+    town = ids["shop", "device", "town"]
+    assert (town["rule"], town["customer_key"]) == ("max_customers", None)
+    assert ids["shop", "email", "test@example.com"]["rule"] == "blocked"
+    assert ids["crm", "phone", "nonsense"]["rule"] == "invalid"
+    assert not any(value == "n/a" for _, _, value in ids)
+    profiles = {row["customer_key"]: row for row in Project.load(project).read(spark, "customers").collect()}
+    assert profiles[found["shop", "s3"]]["city"] == "York"
+    assert profiles[found["shop", "s3"]]["attribute_sources"] == {"city": "crm", "mail": "crm"}
+    assert run.counts["identity.people"] == 5
+    assert run.counts["identity.dropped.max_customers"] == 1
+    assert sum(row["customers"] for row in run.profiles) == 5
+
+
+def test_a_merge_keeps_the_oldest_key_and_a_split_gives_back_the_other(spark, project, tmp_path):
+    Project.load(project).run(spark, DAY)
+    before = keys(spark, project)
+    people.shop(tmp_path, "2.csv", [("l6", "s1", "bob@example.com", None, None)])
+    run = Project.load(project).run(spark, DAY + timedelta(days=1))
+    merged = keys(spark, project)
+    kept = merged["shop", "s1"]
+    assert {merged["shop", "s3"], merged["crm", "c1"], merged["crm", "c3"]} == {kept}
+    other = ({before["shop", "s1"], before["shop", "s3"]} - {kept}).pop()
+    changes = [tuple(row) for row in Project.load(project).read(spark, "identity_changes").collect()]
+    assert changes == [(run.run_id, "merge", kept, other)]
+    assert all(merged[one] == key for one, key in before.items() if key != other)
+    gone = [row for row in run.migrations if row["to_segment"] == "(gone)"]
+    assert [(row["cause"], row["customers"]) for row in gone] == [("identity", 1)]
+    run = Project.load(project, ["identity.blocked.values=[bob@example.com]"]).run(spark, DAY + timedelta(days=2))
+    split = keys(spark, project)
+    assert split["shop", "s1"] == kept
+    assert split["crm", "c1"] == kept
+    assert kept not in (split["shop", "s3"], split["crm", "c3"])
+    assert run.counts["identity.split"] >= 1
+    came = [row for row in run.migrations if row["from_segment"] == "(new)"]
+    assert {row["cause"] for row in came} == {"identity"}
+
+
+def test_keys_survive_a_lake_that_is_built_anew(spark, project, tmp_path):
+    ingest(spark, project)
+    people.shop(tmp_path, "2.csv", [("l6", "s1", "bob@example.com", None, None)])
+    ingest(spark, project)
+    before = keys(spark, project)
+    for table in (tmp_path / "lake").iterdir():
+        if table.name != "identities":
+            shutil.rmtree(table)
+    ingest(spark, project)
+    assert keys(spark, project) == before
+    again = ingest(spark, project)
+    assert keys(spark, project) == before
+    assert again.counts["identity.restated"] == 0
+
+
+def test_any_order_and_any_batches_give_the_same_people(spark, tmp_path):
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    rng = random.Random(seed)
+    rows = []
+    for n in range(60):
+        mail = f"m{rng.randrange(25)}@example.com" if rng.random() < 0.6 else None
+        phone = f"020 7946 {rng.randrange(25):04d}" if rng.random() < 0.4 else None
+        rows.append((f"l{n}", f"s{rng.randrange(40)}", mail, phone, f"d{rng.randrange(12)}" if n % 3 == 0 else None))
+    told = []
+    for batches in (1, 3):
+        folder = tmp_path / str(batches)
+        folder.mkdir()
+        project = people.write(folder)
+        people.till(folder, "1.json", [("t1", "K1")])
+        people.crm(folder, CRM)
+        rng.shuffle(rows)
+        before: dict[tuple[str, str], str] = {}
+        for batch in range(batches):
+            people.shop(folder, f"{batch}.csv", rows[batch::batches])
+            ingest(spark, project, DAY + timedelta(days=batch))
+            now = keys(spark, project)
+            changed = Project.load(project).read(spark, "identity_changes").collect()
+            told_of = {row["other_key"] for row in changed} | {row["customer_key"] for row in changed}
+            assert all(now[one] == key or key in told_of for one, key in before.items())
+            before = now
+        told.append(groups(before))
+    assert told[0] == told[1]
+
+
+def test_a_run_that_dies_leaves_the_people_as_they_were(spark, project, tmp_path, monkeypatch):
+    ingest(spark, project)
+    before = keys(spark, project)
+    people.shop(tmp_path, "2.csv", [("l6", "s1", "bob@example.com", None, None)])
+
+    def die(*_):
+        raise EnvironmentFault("the power is off")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(identity, "restate", die)
+        with pytest.raises(EnvironmentFault):
+            ingest(spark, project)
+    assert keys(spark, project) == before
+    ingest(spark, project)
+    after = keys(spark, project)
+    assert after["shop", "s3"] == after["shop", "s1"]
+
+
+def test_raw_ids_are_in_two_tables_alone_and_in_no_statistics(spark, project, tmp_path):
+    Project.load(project).run(spark, DAY)
+    words = [b"ann@example.com", b"nn@Example.com", b"7946 0018", b"442079460018", b"bob@example.com", b"BOB@example"]
+    holding = set()
+    for path in (tmp_path / "lake").rglob("*"):
+        if path.suffix in (".parquet", ".json") and path.is_file():
+            table = path.relative_to(tmp_path / "lake").parts[0]
+            text = path.read_bytes()
+            if path.suffix == ".parquet":
+                import pyarrow.parquet as pq
+
+                text = str(pq.ParquetFile(path).read().to_pylist()).encode()
+            if any(word in text for word in words):
+                holding.add((table, path.suffix))
+    assert holding == {("identities", ".parquet"), ("customers", ".parquet")}
+
+
+def test_keys_of_before_the_section_are_kept(spark, project):
+    plain = ["identity=null", *(f"sources.{name}.ids={{}}" for name in ("shop", "till", "crm"))]
+    Project.load(project, plain).ingest(spark, DAY)
+    run = ingest(spark, project, DAY, "sources.shop.on_change=replace")
+    found = keys(spark, project)
+    assert found["shop", "s1"] == found["crm", "c1"]
+    assert found["shop", "s1"] in {"s1", "s2", "t1"}
+    assert (found["shop", "s4"], found["shop", "s5"]) == ("s4", "s5")
+    assert run.counts["identity.merged"] == 2
