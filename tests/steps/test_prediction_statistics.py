@@ -1,5 +1,6 @@
 """x, t_x and T: published cases, the rules for refunds and for who came late, and plain Python on random orders."""
 
+import math
 import random
 from datetime import date, timedelta
 from decimal import Decimal
@@ -91,5 +92,13 @@ def test_random_orders_as_plain_python_counts_them(spark):
     assert sum(row["missed_squared"] for row in held) == sum(
         (one["last_orders"] - one["held_orders"]) ** 2 for one in calibrated
     )
+    anew = step.spends(frame.repartition(7, "spend"), "x", "spend").collect()
     spent = step.spends(frame, "x", "spend").collect()
+    assert sorted(map(repr, anew)) == sorted(map(repr, spent))  # to the last digit, whatever the order
+    again = [one for one in found.values() if one["x"] > 0 and one["spend"] > 0]
+    assert sum(row["mean"] * row["customers"] * row["x"] for row in spent) == pytest.approx(
+        sum(one["spend"] for one in again)
+    )
+    logs = sum(math.log(one["spend"] / one["x"]) for one in again)
+    assert sum(row["log_mean"] * row["customers"] for row in spent) == pytest.approx(logs)
     assert sum(row["customers"] for row in spent) == sum(one["x"] > 0 and one["spend"] > 0 for one in found.values())

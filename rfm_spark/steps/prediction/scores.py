@@ -93,10 +93,15 @@ def totals(predicted: DataFrame, segments: DataFrame) -> DataFrame:
         .groupBy("segmentation", "segment")
         .agg(
             F.count(F.lit(1)).alias("customers"),
-            F.sum("p_alive").alias("alive"),
-            F.sum("expected_orders").alias("expected_orders"),
-            F.sum("expected_value").alias("expected_value"),
-            F.sum(F.lit(1) - F.col("p_no_purchase")).alias("buyers"),
+            _total(F.col("p_alive")).alias("alive"),
+            _total(F.col("expected_orders")).alias("expected_orders"),
+            _total(F.col("expected_value")).alias("expected_value"),
+            _total(F.lit(1) - F.col("p_no_purchase")).alias("buyers"),
         )
         .orderBy("segmentation", "segment")
     )
+
+
+def _total(column: Column) -> Column:
+    """A sum without the last digits, which depend on the order of the rows."""
+    return F.round(F.sum(column), 6)

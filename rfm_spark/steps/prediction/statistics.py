@@ -10,7 +10,7 @@ from rfm_spark.config.models import RefundPolicy
 KEY = ("x", "t_x_days", "T_days")
 HELD = tuple(f"calibration_{name}" for name in KEY)
 FINEST = 10_000  # values of an order are told apart to a ten-thousandth of themselves
-_MONEY = "double"
+CENT, FRACTION = 100, 10**9  # parts of the currency's unit, and of a logarithm
 
 
 def statistics(activity: DataFrame, policy: RefundPolicy, calibration_end: date, last_day: date) -> DataFrame:
@@ -73,7 +73,7 @@ def statistics(activity: DataFrame, policy: RefundPolicy, calibration_end: date,
 
 def _spent(where: Column) -> Column:
     """Exact to the cent, and then a double as the models take it."""
-    return F.coalesce(F.sum(F.when(where, F.col("amount"))), F.lit(0)).cast(_MONEY)
+    return F.coalesce(F.sum(F.when(where, F.col("amount"))), F.lit(0)).cast("double")
 
 
 def compressed(customers: DataFrame) -> DataFrame:
@@ -94,8 +94,8 @@ def held_out(customers: DataFrame) -> DataFrame:
         .groupBy(*(F.col(theirs).alias(name) for theirs, name in zip(HELD, KEY, strict=True)), "held_orders")
         .agg(
             F.count(F.lit(1)).alias("customers"),
-            F.sum(F.greatest("calibration_spend", F.lit(0.0))).alias("spend"),
-            F.sum("held_spend").alias("held_spend"),
+            _summed(F.greatest("calibration_spend", F.lit(0.0)), CENT).alias("spend"),
+            _summed(F.col("held_spend"), CENT).alias("held_spend"),
             F.sum("last_orders").alias("last_orders"),
             F.sum(F.abs(missed)).alias("missed"),
             F.sum(missed * missed).alias("missed_squared"),
@@ -106,16 +106,25 @@ def held_out(customers: DataFrame) -> DataFrame:
 def spends(customers: DataFrame, x: str, spend: str) -> DataFrame:
     """One row a number of repeat orders x and a mean value of them, to a ten-thousandth: x, mean, log_mean, customers.
 
-    Reads: the columns with x and their spend. Rules: who spent nothing again is left out; mean and log_mean are exact
-    over the customers of a row, so that the grid matters to no digit of a fit. One shuffle, of a row a kind and task.
+    Reads: the columns with x and their spend. Rules: who spent nothing again is left out; mean and log_mean are those
+    of the customers of a row, so that the grid matters to no digit of a fit. One shuffle, of a row a kind and task.
     """
     mean = F.col(spend) / F.col(x)
     rows = customers.filter((F.col(x) > 0) & (F.col(spend) > 0)).select(
-        F.col(x).alias("x"), mean.alias("value"), F.log(mean).alias("log_value")
+        F.col(x).alias("x"), F.col(spend).alias("spend"), F.log(mean).alias("log_value")
     )
     kind = F.floor(F.col("log_value") * FINEST).alias("kind")
     return (
         rows.groupBy("x", kind)
-        .agg(F.avg("value").alias("mean"), F.avg("log_value").alias("log_mean"), F.count(F.lit(1)).alias("customers"))
+        .agg(
+            (_summed(F.col("spend"), CENT) / F.count(F.lit(1)) / F.col("x")).alias("mean"),
+            (_summed(F.col("log_value"), FRACTION) / F.count(F.lit(1))).alias("log_mean"),
+            F.count(F.lit(1)).alias("customers"),
+        )
         .drop("kind")
     )
+
+
+def _summed(column: Column, parts: int) -> Column:
+    """A sum of so-manieth parts as whole numbers: the same in whatever order the rows come."""
+    return F.sum(F.round(column * parts).cast("bigint")) / F.lit(float(parts))
