@@ -83,6 +83,9 @@ class Assignment(Model):
     arms: list[Label] = Field(
         default=[TREATMENT], min_length=1, description="groups that were treated; all others but holdout are faults"
     )
+    randomised: bool = Field(
+        default=True, description="false: chance did not decide who was treated, so a difference is no effect"
+    )
     holdout_share: float | None = Field(
         default=None, gt=0, lt=1, description="share that was to be held out, to check the file's; default not checked"
     )

@@ -40,6 +40,11 @@ class _Study:
     costs: Mapping[str, float] | None
     complete: bool
 
+    @property
+    def randomised(self) -> bool:
+        """Whether chance decided who was treated, without which no difference is an effect."""
+        return self.campaign.assignment is None or self.campaign.assignment.randomised
+
 
 def measure(run: Run, data: Ingested) -> None:
     """Measure every campaign that has begun and has people assigned, and publish what is known of it now.
@@ -323,8 +328,12 @@ def _judge(run: Run, studies: Mapping[str, _Study], rows: list[dict[str, Any]]) 
             worthwhile=worthwhile,
             sample_ratio_p=row["sample_ratio_p"],
             early=_too_early(run, earlier, study),
+            randomised=study.randomised,
         )
-        row["needed"] = _needed(run, row, worthwhile) if row["verdict"] == uplift.INCONCLUSIVE else None
+        open_ = row["verdict"] == uplift.INCONCLUSIVE and study.randomised
+        row["needed"] = _needed(run, row, worthwhile) if open_ else None
+        if not study.randomised:
+            row |= dict.fromkeys(("roi", "roi_low", "roi_high"))
         if row["sample_ratio_p"] is not None and row["sample_ratio_p"] < uplift.SAMPLE_RATIO_FAULT:
             told = (
                 f"campaign {row['campaign']}: {row['treated']:,} treated and {row['held_out']:,} held out are not the "

@@ -132,16 +132,17 @@ def _advice(
         return f"Nobody may be contacted, mostly for: {reason}."
     earns, cost = each * campaign.success.margin, campaign.cost_per_contact
     known = "expected" if bases != ["assumed"] else "assumed"
-    told = f"{known} to bring {each:,.2f} {currency} for {cost:,.2f}"
+    told = f"{known} to earn {earns:,.2f} {currency} for {cost:,.2f}"
     if not bound:
-        return f"Not in the campaign and would pay: {told}. Add it." if earns > cost else f"Leave out: {told}."
+        pay = may - by["not_worth_it"] if bases != ["assumed"] else may if earns > cost else 0
+        return f"Not in the campaign; {pay:,} of it would pay." if pay else f"Leave out: {told}."
     if earns <= cost and bases != ["assumed"] and not by["selected"]:
         return f"Leave alone: a contact is {told}."
     if by["over_budget"]:
         more = by["over_budget"] * cost
         return f"Contact the best {by['selected']:,}; {more:,.2f} {currency} more would reach the others."
     if earns <= cost:
-        return f"Contact as a test: on average {told}."
+        return f"Contact the {by['selected']:,} that pay or that are tested; on average {told}."
     return f"Contact: {told} each."
 
 

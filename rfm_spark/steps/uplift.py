@@ -259,14 +259,17 @@ def verdict(
     worthwhile: float,
     sample_ratio_p: float | None = None,
     early: bool = False,
+    randomised: bool = True,
 ) -> tuple[str, str]:
     """(worked, did not or inconclusive; why), by the adjusted p-value and the interval.
 
     Rules: worked, where the uplift is above 0 beyond doubt; did not, where it is below 0 beyond doubt, or the interval
         leaves out any uplift that would pay (`worthwhile`, 0 where a contact costs nothing); no verdict where the
-        groups' sizes are not as drawn, too few people are there, or it is too early.
+        groups were not drawn or are not of the sizes drawn, too few people are there, or it is too early.
     """
     low, high, uplift = float(found.low), float(found.high), float(found.uplift)  # type: ignore[arg-type]
+    if not randomised:
+        return INCONCLUSIVE, "chance did not decide who was treated, so the difference is no effect of it"
     few = _too_few(metric, found, sizes)
     if sample_ratio_p is not None and sample_ratio_p < SAMPLE_RATIO_FAULT:
         return INCONCLUSIVE, "the groups do not have the sizes they were drawn with: the assignment is at fault"

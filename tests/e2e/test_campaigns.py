@@ -257,3 +257,31 @@ def test_what_cannot_be_done_is_said(spark, shop):
     assert (over.code, "found no campaign that sends at or after 2020-07-06" in over.log) == (2, True)
     early = rfm_spark(spark, "measure", shop, "--as-of", "2020-07-01")
     assert (early.code, "starts on 2020-07-05" in early.log) == (2, True)
+
+
+def test_the_campaigns_of_complete_journey(spark, tmp_path):
+    from e2e import shipped
+
+    (tmp_path / "conf").mkdir()
+    config = tmp_path / "conf" / "project.yaml"
+    text = (shipped.ROOT / "conf" / "complete_journey_campaigns.yaml").read_text(encoding="utf-8")
+    config.write_text(text, encoding="utf-8")
+    (tmp_path / "conf" / "data").symlink_to(shipped.ROOT / "conf" / "data")
+    for command in (["run"], ["target", "--plan"], ["target"], ["measure"]):
+        said = rfm_spark(spark, command[0], config, "--as-of", "2018-01-01", *command[1:])
+        assert said.code == 0, said.log
+    assert any("cooling_down" in line for line in rfm_spark(spark, "target", config, "--as-of", "2018-01-01").lines)
+    audience = rows(spark, config, "audiences")
+    treated = [row for row in audience if row["group"] == "treatment"]
+    assert sum(row["cost"] for row in treated) == Decimal("60")
+    mailed = {
+        event["customer_key"]
+        for event in rows(spark, config, "events")
+        if event["event_type"] == "contact" and event["event_date"] >= date(2017, 12, 13)
+    }
+    assert mailed
+    assert not mailed & {row["customer_key"] for row in audience}
+    results = {row["metric"]: row for row in rows(spark, config, "campaign_results")}
+    assert (results["value"]["treated"], results["value"]["held_out"]) == (1133, 1244)
+    assert {row["verdict"] for row in results.values()} == {"inconclusive"}, "nobody was held out by chance"
+    assert results["value"]["roi"] is None
