@@ -301,9 +301,7 @@ def _identify(judged: DataFrame, *, undeclared: bool) -> DataFrame:
     return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
 
 
-def _write_events(
-    run: Run, settlement: _Settlement, people: identity.Unified | None = None
-) -> tuple[DataFrame, int]:
+def _write_events(run: Run, settlement: _Settlement, people: identity.Unified | None = None) -> tuple[DataFrame, int]:
     """All events as they are now, and how many this run brought. The rows, and those that go, in one commit; one more
     where events that stay are another person's now."""
     all_events, brought = _brought(run, settlement, people)
@@ -366,9 +364,7 @@ def _write_customers(
     return run.lake.replace(spec, merged).frame
 
 
-def _write_consents(
-    run: Run, decisions: Mapping[str, DataFrame], people: identity.Unified | None = None
-) -> None:
+def _write_consents(run: Run, decisions: Mapping[str, DataFrame], people: identity.Unified | None = None) -> None:
     """Replace `consents` by what its sources hold now, as profiles are; a word that is not understood is told of."""
     if not decisions:
         return

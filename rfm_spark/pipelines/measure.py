@@ -3,7 +3,7 @@
 Intention to treat: everybody assigned counts, whatever they received; who did nothing counts as zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from rfm_spark.steps import holdouts, send_times, uplift
 from rfm_spark.steps.uplift import RATE, VALUE, Sums
 
 _DAY = 86_400
+_MERGES = 10  # of one key, between a send and its measurement
 _LOOK = "look."  # of the counts of a run: a look at a campaign before its window was over
 _PARTS = ("y", "yy", "x", "xx", "xy")
 
@@ -135,7 +136,9 @@ def _of_audience(run: Run, earlier: Published, campaign: Campaign):
         return None
     mine = audience.filter(F.col("campaign") == campaign.name)
     known = mine.groupBy("segment").agg(
-        F.sum("cost").cast("double").alias("cost"), F.max("holdout_share").alias("share")
+        F.sum("cost").cast("double").alias("cost"),
+        F.max("holdout_share").alias("share"),
+        F.max("run_id").alias("run_id"),
     )
     found = known.collect()
     if not found:
@@ -146,7 +149,46 @@ def _of_audience(run: Run, earlier: Published, campaign: Campaign):
         (start + span).alias("end_s"), (start - span).alias("pre_s"),
     )  # fmt: skip
     costs = {row["segment"]: row["cost"] for row in found}
+    assigned = _as_people_now(run, earlier, assigned, {row["run_id"] for row in found})
     return assigned, found[0]["share"], costs | {"all": sum(costs.values())}
+
+
+def _as_people_now(run: Run, earlier: Published, assigned: DataFrame, made_by: Collection[str]) -> DataFrame:
+    """The assigned by the keys that they have since identities were merged, merge by merge."""
+    changes = earlier.read("identity_changes")
+    if changes is None:
+        return assigned
+    order = {row["run_id"]: i for i, row in enumerate(earlier.runs)}
+    since = [(one, i) for one, i in order.items() if i > min(order.get(made, -1) for made in made_by)]
+    runs = local_frame(run.spark, since, [("run_id", "string"), ("order", "int")])
+    merges = run.keep(
+        changes.filter(F.col("change") == "merge").join(F.broadcast(runs), "run_id")
+        .select("other_key", "customer_key", "order").distinct()
+    )  # fmt: skip
+    for _ in range(_MERGES):  # a key that became another, which became another
+        before = assigned = run.keep(assigned)
+        moved = before.join(merges.select(F.col("other_key").alias("customer_key")), "customer_key", "left_semi")
+        if moved.isEmpty():
+            break
+        assigned = uplift.followed(before, merges)
+    return assigned
+
+
+def _by_identity(run: Run, earlier: Published, campaign: Campaign, rows: DataFrame) -> DataFrame:
+    """The rows of a file by the people that their ids are; an id of several people is left out, and told of."""
+    known = earlier.read("identities")
+    if known is None or run.config.identity is None:
+        return rows
+    own = known.filter((F.col("id_type") == "source_customer_id") & F.col("customer_key").isNotNull())
+    people = own.groupBy("id_value").agg(F.min("customer_key").alias("_now"), F.max("customer_key").alias("_other"))
+    found = run.keep(rows.join(people, rows.customer_key == people["id_value"], "left"))
+    ambiguous = F.coalesce(F.col("_now") != F.col("_other"), F.lit(False))
+    n = found.filter(ambiguous).count()
+    if n:
+        run.warnings.append(
+            f"campaign {campaign.name}: {n:,} rows of the assignment have an id that several people have: left out"
+        )
+    return found.filter(~ambiguous).select(F.coalesce("_now", "customer_key").alias("customer_key"), "arm")
 
 
 def _of_file(run: Run, earlier: Published, campaign: Campaign):
@@ -164,7 +206,7 @@ def _of_file(run: Run, earlier: Published, campaign: Campaign):
     _known_groups(run, campaign, rows)
     first, days = campaign.start, campaign.success.window_days
     spans = {"start_s": first, "end_s": first + timedelta(days=days), "pre_s": first - timedelta(days=days)}
-    dated = rows.filter(_is_person()).select(
+    dated = _by_identity(run, earlier, campaign, rows.filter(_is_person())).select(
         "customer_key", F.coalesce("arm", F.lit("")).alias("arm"),
         *(F.lit(_seconds(run, day)).cast("bigint").alias(name) for name, day in spans.items()),
     )  # fmt: skip

@@ -28,6 +28,17 @@ def once(assigned: DataFrame) -> DataFrame:
     return found.select("customer_key", *(F.col(f"_first.{name}").alias(name) for name in names), "contaminated")
 
 
+def followed(people: DataFrame, merges: DataFrame) -> DataFrame:
+    """The same rows by the keys that people have since merges: rows of one person may now have one key.
+
+    Reads: people (customer_key, …); merges (other_key, customer_key, order), a row a key that became another, the
+        greater order later. Rules: of several merges of a key the newest counts. No shuffle where merges are few.
+    """
+    newest = merges.groupBy("other_key").agg(F.max(F.struct("order", "customer_key"))["customer_key"].alias("_now"))
+    joined = people.join(newest, people.customer_key == newest["other_key"], "left")
+    return joined.withColumn("customer_key", F.coalesce("_now", "customer_key")).drop("other_key", "_now")
+
+
 def outcomes(people: DataFrame, events: DataFrame, success: str, policy: RefundPolicy) -> DataFrame:
     """One row a person: segment, arm, and rate, value, rate_before, value_before; zeros for who did nothing.
 

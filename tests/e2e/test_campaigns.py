@@ -285,3 +285,34 @@ def test_the_campaigns_of_complete_journey(spark, tmp_path):
     assert (results["value"]["treated"], results["value"]["held_out"]) == (1133, 1244)
     assert {row["verdict"] for row in results.values()} == {"inconclusive"}, "nobody was held out by chance"
     assert results["value"]["roi"] is None
+
+
+def test_who_turns_out_to_be_one_person_in_both_groups_is_left_out(spark, tmp_path):
+    import yaml
+
+    everybody = {**marketing.EVERYBODY, "expected": {"value": 5}}
+    config = marketing.write_project(tmp_path / "p", [everybody], people=150)
+    data = yaml.safe_load(config.read_text(encoding="utf-8"))
+    data |= {"identity": {"ids": {"email": {}}}, "targeting": {}}
+    for source in data["sources"]:
+        source["ids"] = {"email": "id" if source["name"] != "crm" else "email"}
+    config.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    crm = tmp_path / "p" / "crm.csv"
+    lines = crm.read_text(encoding="utf-8").splitlines()
+
+    def profiles(more):
+        rows = [f"{line},{line.split(',')[0]}" for line in lines[1:]] + [f"{a},,,{b}" for a, b in more.items()]
+        crm.write_text("\n".join(["id,first_name,zone,email", *rows]) + "\n", encoding="utf-8")
+
+    profiles({})
+    assert rfm_spark(spark, "run", config, "--as-of", marketing.AS_OF).code == 0
+    assert rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF).code == 0
+    audience = {row["customer_key"]: row["group"] for row in rows(spark, config, "audiences")}
+    own = {r["customer_key"]: r["id_value"] for r in rows(spark, config, "identities") if r["id_type"] == "email"}
+    treated, held = ([own[who] for who, group in audience.items() if group == g] for g in ("treatment", "holdout"))
+    profiles({treated[0]: held[0], treated[1]: treated[2]})  # two of both groups are one, and two of one group
+    assert rfm_spark(spark, "ingest", config, "--as-of", marketing.AFTER).code == 0
+    said = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
+    assert said.code == 0, said.log
+    row = {(r["segment"], r["metric"]): r for r in rows(spark, config, "campaign_results")}["all", "rate"]
+    assert (row["contaminated"], row["treated"], row["held_out"]) == (1, len(treated) - 2, len(held) - 1)
