@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rfm_spark.config import expressions, messages
 from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, Assignment, Campaign, Export
+from rfm_spark.config.database_checks import option_findings, url_findings
 from rfm_spark.config.known import attributes, metrics, repeated
 from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig
 from rfm_spark.config.patterns import type_fault
@@ -202,13 +203,27 @@ def _exports(campaign: Campaign, path: str, places: dict[str, str]) -> Iterator[
     for j, export in enumerate(campaign.export):
         where = f"{path}.export[{j}]"
         yield from _export(export, where)
-        if (first := places.setdefault(export.path.rstrip("/"), where)) != where:
+        if export.path and (first := places.setdefault(export.path.rstrip("/"), where)) != where:
             yield f"{where}.path", f"found the path of {first}, expected a place of its own"
 
 
 def _export(export: Export, path: str) -> Iterator[Finding]:
-    if export.format != "delta" and _URL.match(export.path) and not export.path.startswith("file:"):
+    of_database = export.format == "jdbc"
+    of_files, of_tables = ["path"], ["url", "table"]
+    for name in of_tables if of_database else of_files:
+        if getattr(export, name) is None:
+            yield f"{path}.{name}", f"missing; found format: {export.format}, expected {name}: where the rows go"
+    for name in of_files if of_database else [*of_tables, "user", "password"]:
+        if getattr(export, name) is not None:
+            yield f"{path}.{name}", f"found {name} with format: {export.format}, expected none"
+    if of_database:
+        yield from _table_export(export, path)
+    elif export.path and export.format != "delta" and _URL.match(export.path) and not export.path.startswith("file:"):
         yield f"{path}.path", f"found a URL with format: {export.format}, expected a folder; or format: delta"
+    yield from _exported_columns(export, path)
+
+
+def _exported_columns(export: Export, path: str) -> Iterator[Finding]:
     known = AUDIENCES.column_names()
     for theirs, ours in export.columns.items():
         if ours not in known:
@@ -216,3 +231,16 @@ def _export(export: Export, path: str) -> Iterator[Finding]:
             yield f"{path}.columns.{theirs}", message + did_you_mean(ours, known)
     for theirs in [theirs for i, theirs in enumerate(export.columns) if i in repeated(export.columns)]:
         yield f"{path}.columns.{theirs}", f"found {theirs} twice, expected each name once, whatever its capitals"
+
+
+def _table_export(export: Export, path: str) -> Iterator[Finding]:
+    if export.url is not None:
+        yield from url_findings(export.url, f"{path}.url")
+    yield from option_findings(export.options, f"{path}.options")
+    if export.columns and "customer_key" not in export.columns.values():
+        yield f"{path}.columns", "found no customer_key, expected it under a name: it is the key of the table"
+    if export.differences:
+        yield (
+            f"{path}.differences",
+            "found true with format: jdbc, expected none: rows are replaced in one transaction",
+        )

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text
+from rfm_spark.config.databases import Secret
 
 CLOCK_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d$"
 GLOBAL_HOLDOUT = "global_holdout"  # in `audiences`, the campaign that stands for all of them
@@ -94,14 +95,23 @@ class Assignment(Model):
 class Export(Model):
     """A place that the treated people of a campaign are written to."""
 
-    format: Literal["csv", "json", "parquet", "delta"]
-    path: Text = Field(description="a folder of this campaign's own, relative to the project file; for delta any URL")
+    format: Literal["csv", "json", "parquet", "delta", "jdbc"]
+    path: Text | None = Field(
+        default=None, description="a folder of this campaign's own, relative to the project file; for delta any URL"
+    )
+    url: Text | None = Field(
+        default=None, description="where the database is, for format: jdbc; without user, password"
+    )
+    table: Text | None = Field(default=None, description="its table, for format: jdbc; rows of other campaigns stay")
+    user: Secret | Text | None = Field(default=None, description="who connects, for format: jdbc")
+    password: Secret | None = Field(default=None, description="where the password is found, for format: jdbc")
     options: dict[str, str | bool | int | float] = Field(default={}, description="options of Spark's writer")
     columns: dict[Text, Name] = Field(
         default={}, description="their name: column of audiences; default all that a sender needs, by our names"
     )
     differences: bool = Field(
-        default=False, description="rows added, changed and removed since the audience published before, and no others"
+        default=False,
+        description="of files: only rows added, changed and removed since the audience published before",
     )
 
 

@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.campaigns import Campaign, Export
+from rfm_spark.databases import Database, replace
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
@@ -41,6 +42,10 @@ def export(run: Run, earlier: Published, audience: DataFrame, campaigns: list[Ca
     with run.stage("export") as stage:
         for campaign, i, one in wanted:
             mine = audience.filter(F.col("campaign") == F.lit(campaign.name))
+            if one.format == "jdbc":
+                where = f"campaigns.{campaign.name}.export[{i}]"
+                run.counts[f"export.{campaign.name}.{i}"] = _into_database(campaign, one, mine, where)
+                continue
             then = None if before is None else before.filter(F.col("campaign") == F.lit(campaign.name))
             rows = (
                 audiences.differences(mine, then, one.columns)
@@ -51,7 +56,20 @@ def export(run: Run, earlier: Published, audience: DataFrame, campaigns: list[Ca
         stage.rows = sum(n for name, n in run.counts.items() if name.startswith("export."))
 
 
+def _into_database(campaign: Campaign, one: Export, audience: DataFrame, path: str) -> int:
+    """Replace the campaign's rows of a table in one transaction; the rows of other campaigns stay."""
+    columns = one.columns or {name: name for name in ("campaign", *audiences.SENT)}
+    ours = {name: theirs for theirs, name in columns.items()}
+    named = ours.get("campaign", "campaign")
+    rows = audiences.exported(audience, {**columns, named: "campaign"}, as_text=False)
+    database = Database(
+        str(one.url), str(one.table), path, one.user, one.password, {k: str(v) for k, v in one.options.items()}
+    )
+    return replace(rows, database, [named, ours["customer_key"]], {named: campaign.name})
+
+
 def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
+    assert one.path is not None
     kept = run.keep(rows)
     n, content = kept.agg(F.count(F.lit(1)), audiences.fingerprint(kept)).collect()[0]
     manifest = {

@@ -37,13 +37,16 @@ def _value(part: Part, escapes: str, data_type: T.DataType) -> Column:
     return text if part.default is None else F.coalesce(text, F.lit(part.default))
 
 
-def exported(audience: DataFrame, columns: Mapping[str, str]) -> DataFrame:
+def exported(audience: DataFrame, columns: Mapping[str, str], *, as_text: bool = True) -> DataFrame:
     """One row a person who is contacted, as a destination wants it: nobody who is held out.
 
-    Reads: rows of one campaign; `columns`, their name: ours, or none for `SENT`. No shuffle.
+    Reads: rows of one campaign; `columns`, their name: ours, or none for `SENT`; `as_text`: instants are text of ISO
+        8601. No shuffle.
     """
     wanted = columns or {name: name for name in SENT}
     treated = audience.filter(F.col("group") == TREATMENT)
+    if not as_text:
+        return treated.select(*(F.col(ours).alias(theirs) for theirs, ours in wanted.items()))
     return treated.select(*(_plain(audience, ours).alias(theirs) for theirs, ours in wanted.items()))
 
 

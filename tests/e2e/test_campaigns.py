@@ -316,3 +316,25 @@ def test_who_turns_out_to_be_one_person_in_both_groups_is_left_out(spark, tmp_pa
     assert said.code == 0, said.log
     row = {(r["segment"], r["metric"]): r for r in rows(spark, config, "campaign_results")}["all", "rate"]
     assert (row["contaminated"], row["treated"], row["held_out"]) == (1, len(treated) - 2, len(held) - 1)
+
+
+def test_a_postgresql_gets_the_audience(spark, tmp_path, monkeypatch):
+    postgres = pytest.importorskip("postgres")
+    with postgres.running() as server:
+        monkeypatch.setenv(postgres.VARIABLE, postgres.PASSWORD)
+        table = {**server.source, "table": "audience", "columns": {"id": "customer_key", "text": "message"}}
+        campaigns = [{**campaign, "export": [table]} for campaign in (marketing.WIN, marketing.EVERYBODY)]
+        config = marketing.write_project(tmp_path / "p", campaigns, people=200)
+        assert rfm_spark(spark, "run", config, "--as-of", marketing.AS_OF).code == 0
+        for _ in range(2):
+            said = rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF)
+            assert said.code == 0, said.log
+            assert postgres.PASSWORD not in said.out + said.log
+            treated = {
+                (row["campaign"], row["customer_key"], row["message"])
+                for row in rows(spark, config, "audiences")
+                if row["group"] == "treatment" and row["campaign"] != "global_holdout"
+            }
+            found = server.do("SELECT campaign, id, text FROM audience")
+            assert len(found) == len(treated)
+            assert set(found) == treated
