@@ -53,5 +53,5 @@ def test_the_command(spark, folder):
     assert rfm_spark(None, *asked, "--every", "month").code == 2
     said = rfm_spark(spark, *asked, "--until", "2020-05-31", "--every", "fortnight")
     assert said.code == 2
-    assert "every fortnight; expected a later date and one of day, week, month, quarter, year" in said.log
+    assert "every fortnight; expected a later date, and every day, week, month, quarter, year" in said.log
     assert rfm_spark(spark, *asked, "--until", "2020-01-01").code == 2
