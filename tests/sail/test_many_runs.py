@@ -1,10 +1,11 @@
-"""Jobs of many runs, on Sail, where a run takes a second: how a segmentation lives."""
+"""Jobs of many runs, on Sail, where a run takes a second: all files that say so of themselves."""
 
 import pytest
-from sail.on_sail import run
+from sail.on_sail import ROOT, run
 
-JOBS = ["backfill", "day_by_day", "drift", "evolution", "ledger", "maintain", "one_more_day", "predict", "replay"]
-FILES = [f"tests/e2e/test_{name}.py" for name in JOBS]
+MARKS = ("on_sail", "slow_on_spark")
+ALL = sorted((ROOT / "tests" / "e2e").glob("test_*.py"))
+FILES = [str(file) for file in ALL if any(f"\npytestmark = pytest.mark.{mark}\n" in file.read_text() for mark in MARKS)]
 
 
 def test_quick_ones():
