@@ -112,6 +112,23 @@ def test_every_customer_of_every_model(spark, cdnow):
     assert set(once) == {1.0}  # so rules use the p_alive of another
 
 
+def test_the_customers_of_the_published_fit(spark, cdnow, tmp_path):
+    """On the last day of the papers' calibration all days are theirs: each customer as closed forms have them."""
+    config, _ = cdnow
+    lake = shutil.copytree(project_of(config).config.lake.path, tmp_path / "lake")
+    own = project_of(config, f"lake={{path: {lake}}}", "prediction.calibration_end=null")
+    own.predict(spark, date(1997, 10, 1))
+    with gzip.open(DATA / "cdnow_predictions_expected.csv.gz", "rt") as file:
+        expected = {row["id"]: row for row in csv.DictReader(file)}
+    rows = own.read(spark, "predictions").filter("snapshot_date = '1997-10-01' and model <> 'nbd'").collect()
+    assert len(rows) == 3 * len(expected) == 3 * 2357
+    for row in rows:
+        theirs, model = expected[row["customer_key"]], row["model"]
+        assert row["p_alive"] == pytest.approx(float(theirs[f"p_alive_{model}"]), abs=1e-6)
+        assert row["expected_orders"] == pytest.approx(float(theirs[f"ce_{model}"]), abs=5e-6)
+        assert row["order_value"] == pytest.approx(float(theirs["gg_e_m"]), abs=1e-4)
+
+
 def test_outside_of_the_tolerance_nothing_is_published(spark, cdnow):
     """But with --force, which the run remembers."""
     config, _ = cdnow
