@@ -14,7 +14,7 @@ from rfm_spark import engines, session
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import EnvironmentFault, InputError
 from rfm_spark.lake import Lake
-from rfm_spark.pipelines import ledger
+from rfm_spark.pipelines import ledger, watermarks
 from rfm_spark.pipelines.backfill import backfill
 from rfm_spark.pipelines.ingest import ingest, replay, stored
 from rfm_spark.pipelines.maintain import maintain
@@ -151,12 +151,15 @@ class Project:
     def watch(self, spark: SparkSession, as_of: date, ended: Callable[[], bool]) -> Iterator[Run | None]:
         """Run, and run again as files land, until `ended`, which is asked after each look and may take its time.
 
-        Yields: a look each: the run, or None where no source of events has a new or changed file. Tables and profiles
-            are not looked at, and come along with the next run. A run that fails raises, and ends it.
+        Yields: a look each: the run, or None where no source of events has a new or changed file, or rows of a
+            database beyond its watermark. Other tables and profiles are not looked at, and come along with the next
+            run. A run that fails raises, and ends it.
         """
         yield self.run(spark, as_of)
         while not ended():
-            yield self.run(spark, as_of) if ledger.has_landed(spark, self.config) else None
+            landed = ledger.has_landed(spark, self.config)
+            grown = landed or watermarks.have_grown(Lake(spark, self.config.lake), self.config)
+            yield self.run(spark, as_of) if grown else None
 
     def read(self, spark: SparkSession, table: str) -> DataFrame:
         """A table as the complete runs left it, without what runs that died did.

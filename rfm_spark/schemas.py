@@ -216,6 +216,28 @@ INGESTED_FILES = TableSpec(
     written_by="run_id",
 )
 
+INGESTED_TABLES = TableSpec(
+    "ingested_tables",
+    "one row a table of a database that a run has read by its watermark; it counts if the run is complete",
+    (
+        _required("run_id", "string", "run that read it"),
+        _required("source", "string", "name of the source"),
+        _required("location", "string", "the table, and where its database is"),
+        _required("watermark_column", "string", "the column that tells new and changed rows"),
+        _required("kind", "string", "number, date or time (in UTC where the column has a zone)"),
+        Column("since", "string", "read from here, less the overlap; null: all"),
+        Column("watermark", "string", "read up to here, where the next run begins; null: nothing was there"),
+        _required("judged_by", "string", "SHA-256 of what its rows were judged by: config, rates and code"),
+        _required("rows_read", "bigint", "its rows", "rows"),
+        _required("accepted", "bigint", "rows that went to events", "rows"),
+        _required("quarantined", "bigint", "rows that went to quarantine", "rows"),
+        _required("exact_duplicates", "bigint", "rows that events had already", "rows"),
+        _required("ingested_at", "timestamp", "start of the run", "UTC"),
+    ),
+    ("run_id", "source"),
+    written_by="run_id",
+)
+
 CUSTOMER_METRICS = TableSpec(
     "customer_metrics",
     "one row a customer and snapshot",
@@ -584,6 +606,7 @@ TABLES: Mapping[str, TableSpec] = {
         IDENTITY_CHANGES,
         IDENTITY_ROUNDS,
         INGESTED_FILES,
+        INGESTED_TABLES,
         CUSTOMER_METRICS,
         CUT_POINTS,
         CUSTOMER_SEGMENTS,

@@ -69,6 +69,15 @@ def spark(_session):
     _session.catalog.clearCache()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[object]:
+    """A PostgreSQL of this run's own; where the machine has none, the test is skipped."""
+    import postgres
+
+    with postgres.running() as server:
+        yield server
+
+
 @pytest.fixture
 def lake_path(tmp_path: Path) -> str:
     """An empty folder for one test's Delta tables."""

@@ -5,8 +5,8 @@
 """
 
 from rfm_spark.databases.connection import Database
-from rfm_spark.databases.faults import cause
+from rfm_spark.databases.faults import cause, translated
 from rfm_spark.databases.reading import Ranges, literal, rows, table_schema
 from rfm_spark.databases.writing import replace
 
-__all__ = ["Database", "Ranges", "cause", "literal", "replace", "rows", "table_schema"]
+__all__ = ["Database", "Ranges", "cause", "literal", "replace", "rows", "table_schema", "translated"]

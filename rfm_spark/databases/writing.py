@@ -62,7 +62,7 @@ def replace(frame: DataFrame, database: Database, key: Sequence[str], where: Map
         with bring(connection, frame, database, columns) as staged:
             condition = " AND ".join(f"{database.quoted(name)} IS NOT DISTINCT FROM %s" for name in where or {})
             values = list((where or {}).values())
-            others = f"SELECT FROM {staged} WHERE NOT ({condition}) LIMIT 1"
+            others = f"SELECT 1 FROM {staged} WHERE NOT ({condition}) LIMIT 1"
             if condition and connection.execute(others, values).fetchone():
                 raise InputError(f"{database.path}: found rows for {database} that are not of {', '.join(where or {})}")
             connection.execute(f"DELETE FROM {database.table}{f' WHERE {condition}' if condition else ''}", values)

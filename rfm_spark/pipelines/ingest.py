@@ -1,18 +1,19 @@
 """Ingest: sources → contract → events, quarantine and customers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark import schemas, sources
+from rfm_spark import databases, schemas, sources
 from rfm_spark.config.models import RefundPolicy, Source
 from rfm_spark.errors import InputError
-from rfm_spark.pipelines import conservation, identity, ledger, quarantine
+from rfm_spark.pipelines import conservation, identity, ledger, quarantine, watermarks
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
+from rfm_spark.sources import database_rows
 from rfm_spark.sql import choose, union
 from rfm_spark.steps import activity, contract, customers, events, rates
 
@@ -47,13 +48,16 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     """
     with run.stage("sources") as stage:
         run.inputs.update({source.name: sources.place(source) for source in run.config.sources})
-        whole = {s.name: sources.read(run.spark, s) for s in run.config.sources if s.kind != "events"}
+        whole = {s.name: _read(run, s) for s in run.config.sources if s.kind != "events"}
         profiles, decisions = _judge_profiles(run, whole), _judge_decisions(run, whole)
         if before_rows is not None:
             before_rows(run, profiles.values())
         judged_rates = _judge_rates(run, whole)
-        delivered = ledger.delivery(run.lake, run.config, _fingerprint(judged_rates))
-        mapped = _mapped(run, delivered)
+        rated_by = _fingerprint(judged_rates)
+        delivered = ledger.delivery(run.lake, run.config, rated_by)
+        spans = watermarks.spans(run.lake, run.config, rated_by)
+        mapped = _mapped(run, delivered, spans)
+        _require_types(run, mapped)
         conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
@@ -66,6 +70,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     people = _unify(run, settlement, [*profiles.values(), *decisions.values()])
     with run.stage("events") as stage:
         ledger.write(run.lake, run.started_at, delivered, tallies)
+        watermarks.write(run.lake, run.started_at, spans, tallies)
         all_events, stage.rows = _write_events(run, settlement, people)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
@@ -93,7 +98,7 @@ def replay(run: Run, reason: str | None) -> None:
     if not mapped:
         return
     with run.stage("contract") as stage:
-        rates_now = {s.name: sources.read(run.spark, s) for s in _of_kind(run, "rates")}
+        rates_now = {s.name: _read(run, s) for s in _of_kind(run, "rates")}
         settlement = _settle(run, mapped, _judge_rates(run, rates_now))
         conservation.count_events(run, settlement.settled, mapped)
         stage.rows = conservation.total(run, "rows_read")
@@ -149,14 +154,25 @@ _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "sourc
 _HELD_AGAINST += ["event_type", "customer_key", "order_id"]
 
 
-def _mapped(run: Run, delivered: ledger.Delivery) -> dict[str, DataFrame]:
+def _read(run: Run, source: Source, chosen: Collection[str] | None = None, where: str = "") -> DataFrame:
+    """The rows of a source; those of a database are kept, since it changes while a run goes through them again."""
+    if source.format != "jdbc":
+        return sources.read(run.spark, source, chosen)
+    rules = [rule.sql for rule in run.config.contract.rules if rule.sources is None or source.name in rule.sources]
+    with databases.translated(database_rows.database_of(source)):
+        raw = run.keep(database_rows.load(run.spark, source, where, rules))
+    return sources.canonical(raw, source)
+
+
+def _mapped(run: Run, delivered: ledger.Delivery, spans: Mapping[str, watermarks.Span]) -> dict[str, DataFrame]:
     """The rows of event sources that are to be read, without the sources that have none."""
     mapped = {}
     for source in run.config.event_sources():
         chosen = delivered.chosen(source)
         if chosen is None or chosen:
             try:
-                mapped[source.name] = sources.read(run.spark, source, chosen)
+                where = spans[source.name].where if source.name in spans else ""
+                mapped[source.name] = _read(run, source, chosen, where)
             except sources.NoRows:
                 if source.name not in delivered.known:
                     raise
@@ -190,6 +206,23 @@ def _unify(run: Run, settlement: _Settlement, others: Sequence[DataFrame]) -> id
         identity.write(run, people)
         stage.rows = run.counts["identity.people"]
     return people
+
+
+def _require_types(run: Run, mapped: Mapping[str, DataFrame]) -> None:
+    """Check that extra columns are still of the type that `events` has them in. Raises: InputError."""
+    if not run.lake.exists("events"):
+        return
+    there = {field.name: field.dataType.simpleString() for field in run.lake.read("events").schema}
+    changed = [
+        f"sources.{source.name}.columns.{name}: found {now}, and events has it as {there[name]}; cast it to that in "
+        "{sql: …}, or give it another name"
+        for source in run.config.event_sources()
+        if source.name in mapped
+        for name in sources.extra_columns(source)
+        if name in there and (now := mapped[source.name].schema[f"c_{name}"].dataType.simpleString()) != there[name]
+    ]
+    if changed:
+        raise InputError("; ".join(changed))
 
 
 def _judge_rates(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:

@@ -80,21 +80,21 @@ def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Del
     now = published(lake)
     complete = now.run_ids
     trails = _trails(lake, complete)
-    judged_by = {source.name: _judged_by(source, config, rates) for source in of_files}
+    today = {source.name: judged_by(source, config, rates) for source in of_files}
     found = {}
     for source in of_files:
         listed = listing.list_files(lake.spark, source)
         mine = {path: trail for (name, path), trail in trails.items() if name == source.name}
-        found[source.name] = _beside_changed([*_decided(listed, mine, complete, judged_by[source.name])])
+        found[source.name] = _beside_changed([*_decided(listed, mine, complete, today[source.name])])
     known = frozenset(name for (name, _), trail in trails.items() if trail[0]["run_id"] in complete)
     otherwise = {
-        name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != judged_by.get(name)
+        name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != today.get(name)
     }
     undeclared = {source.name for source in of_files if source.event_id_columns is None}
     # the ledger is younger than the first lakes, and has not every file that brought an event to those
     from_the_start = all(schemas.INGESTED_FILES.name in run["table_versions"] for run in now.runs)
     alike = undeclared - otherwise if from_the_start else set()
-    return Delivery(judged_by, found, known, frozenset(alike))
+    return Delivery(today, found, known, frozenset(alike))
 
 
 def has_landed(spark: SparkSession, config: ProjectConfig) -> bool:
@@ -132,6 +132,7 @@ def frame(lake: Lake, files: Iterable[tuple[str, str]]) -> DataFrame:
     return F.broadcast(local_frame(lake.spark, list(files), _FILE))
 
 
+_HOW_ASKED = ("user", "password", "partition", "watermark")
 _COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates", "brought_by_others")
 
 
@@ -190,12 +191,13 @@ def _beside_changed(found: list[Found]) -> list[Found]:
     ]
 
 
-def _judged_by(source: Source, config: ProjectConfig, rates: str | None) -> str:
-    """A hash of all that decides what becomes of the rows of a source."""
+def judged_by(source: Source, config: ProjectConfig, rates: str | None) -> str:
+    """A hash of all that decides what becomes of the rows of a source, and not of how a database is asked for them."""
     foreign = "currency" in source.columns or (source.currency or config.currency) != config.currency
     plain = configs.resolved(config)
+    mine = next(one for one in plain["sources"] if one["name"] == source.name)
     parts = {
-        "source": next(one for one in plain["sources"] if one["name"] == source.name),
+        "source": {key: value for key, value in mine.items() if key not in _HOW_ASKED},
         "contract": plain["contract"],
         "refunds": plain["refunds"],
         "timezone": config.timezone,

@@ -27,7 +27,10 @@ SNAPSHOT_JOBS, PREDICT = ("run", "segment"), "predict"
 _PREDICTED = tuple(
     spec.name for spec in (schemas.PREDICTIONS, schemas.MODELS, schemas.SEGMENT_FORECASTS, schemas.SEGMENT_TRANSITIONS)
 )
-_OF_RUNS = (schemas.INGESTED_FILES.name, schemas.IDENTITY_CHANGES.name, schemas.SEGMENT_CHANGES.name)
+_OF_RUNS = tuple(
+    spec.name
+    for spec in (schemas.INGESTED_FILES, schemas.INGESTED_TABLES, schemas.IDENTITY_CHANGES, schemas.SEGMENT_CHANGES)
+)
 # `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
 DROPPED, MARK = "dropped.", "customer_segments"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote, urlparse
 
@@ -10,11 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from rfm_spark import engines
+from rfm_spark import databases, engines
 from rfm_spark.config.models import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
 from rfm_spark.session import JAVA_CHARSETS
-from rfm_spark.sources import by_file
+from rfm_spark.sources import by_file, database_rows
 from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, options_of, place
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
 from rfm_spark.sources.messages import (
@@ -50,6 +51,8 @@ def load(spark: SparkSession, source: Source, chosen: Collection[str] | None = N
     Raises: InputError; NoRows where nothing is found.
     """
     try:
+        if source.format == "jdbc":
+            return database_rows.load(spark, source)
         if source.format in ("table", "delta"):
             return _load_table(spark, source)
         frame = _load_files(spark, source, chosen)
@@ -77,7 +80,11 @@ def _load_table(spark: SparkSession, source: Source) -> DataFrame:
 
 def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
     """The fault in a source or in the project's SQL behind what Spark raised while it went through rows, or None."""
-    text = str(error)
+    text, sources = str(error), list(sources)
+    if asked := [database_rows.database_of(source) for source in sources if source.format == "jdbc"]:
+        tables, paths = ", ".join(one.table for one in asked), " or ".join(one.path for one in asked)
+        if fault := databases.cause(error, replace(asked[0], table=tables, path=paths)):
+            return fault
     if file := FILE_IN_MESSAGE.search(text + " "):
         for source in sources:
             if source.path and urlparse(fixed_part(source.path)).path in unquote(file[1]):

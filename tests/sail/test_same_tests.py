@@ -3,7 +3,7 @@
 import pytest
 from sail.on_sail import run
 
-LAKE = [f"tests/lake/test_{name}.py" for name in ("lake", "sources", "upkeep")]
+LAKE = [f"tests/lake/test_{name}.py" for name in ("databases", "lake", "sources", "upkeep")]
 JOBS = ["against_oracle", "commands", "currencies", "faults", "published_numbers", "scoring", "segment"]
 
 
