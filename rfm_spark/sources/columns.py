@@ -14,8 +14,8 @@ RAW, FILE, TYPE_FAULT, BASE_ID, ORDER_IS_EVENT = "_raw", "_file", "_fault:", "_e
 
 def place(source: Source) -> str:
     """Where the rows of a source are, as a message or a run record may say it."""
-    if source.url is not None:
-        return f"{' '.join(str(source.table).split())[:80]} at {without_secrets(source.url.split('?')[0])}"
+    if source.format == "jdbc":
+        return f"{' '.join(str(source.table).split())[:80]} at {without_secrets(str(source.url).split('?')[0])}"
     return without_secrets(str(source.path or source.table))
 
 
