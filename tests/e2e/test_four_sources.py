@@ -62,6 +62,23 @@ def test_four_systems_know_one_person(spark, postgres, conf):
 
 def people_by_reckoning(found: dict) -> dict:
     """Who is whom by the ids in the files alone, each group under the key that it was found to have."""
+    root: dict = {}
+
+    def top(node):
+        while root.get(node, node) != node:
+            node = root[node]
+        return node
+
+    for customer, known in ids_of_customers(found).items():
+        for one in known - {""}:
+            root[top(one)] = top(customer)
+    keys = {top(customer): key for customer, key in found.items()}
+    assert len(set(keys.values())) == len(keys)
+    return {customer: keys[top(customer)] for customer in found}
+
+
+def ids_of_customers(found: dict) -> dict:
+    """Every id that the files hold of each customer of a source; of the till those that were `found`."""
     ids: dict = {}
     with (DATA / "four_sources_web.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -80,19 +97,7 @@ def people_by_reckoning(found: dict) -> dict:
         ids.setdefault(("crm", number), set()).update(known)
     for number, caller in re.findall(r"^\(\d+, (\d+), '(0[\d ]+)', ", crm, re.M):
         ids.setdefault(("calls", number), set()).add(phone(caller))
-    root: dict = {}
-
-    def top(node):
-        while root.get(node, node) != node:
-            node = root[node]
-        return node
-
-    for customer, known in ids.items():
-        for one in known - {""}:
-            root[top(one)] = top(customer)
-    keys = {top(customer): key for customer, key in found.items()}
-    assert len(set(keys.values())) == len(keys)
-    return {customer: keys[top(customer)] for customer in found}
+    return ids
 
 
 def mail(text: str) -> str:
