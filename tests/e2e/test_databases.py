@@ -11,6 +11,7 @@ from e2e.commands import rfm_spark
 from postgres import PASSWORD, VARIABLE
 
 AS_OF = date(2024, 7, 1)
+pytestmark = pytest.mark.on_sail
 
 
 @pytest.fixture
@@ -61,7 +62,6 @@ def counts(shop) -> tuple[int, ...]:
     return tuple(newest.counts[f"orders.{part}"] for part in ("rows_read", "accepted", "exact_duplicates"))
 
 
-@pytest.mark.on_sail
 def test_what_is_new_since_the_last_complete_run(spark, shop):
     shop.sell((1, "c1", "2024-01-05", "10.10", "2024-01-05 12:00:00.000001"), (2, "c2", "2024-01-06", 5, "2024-01-06"))
     shop.sell((3, "c2", "2024-02-01", 7, None))  # no watermark: read every time
@@ -92,7 +92,6 @@ def test_what_is_new_since_the_last_complete_run(spark, shop):
     assert counts(shop) == (5, 0, 5)
 
 
-@pytest.mark.on_sail
 def test_a_run_that_dies_is_read_again(spark, shop):
     from rfm_spark.pipelines import ingest
 
@@ -107,7 +106,6 @@ def test_a_run_that_dies_is_read_again(spark, shop):
     assert sorted(row.event_id for row in shop.read("events")) == ["1", "2"]
 
 
-@pytest.mark.on_sail
 def test_rows_dated_ahead_hide_none_that_come_later(shop):
     shop.sell((1, "c1", "2024-01-05", 10, "2199-01-01"))
     shop.run()
@@ -116,7 +114,6 @@ def test_rows_dated_ahead_hide_none_that_come_later(shop):
     assert counts(shop) == (2, 1, 1)
 
 
-@pytest.mark.on_sail
 def test_only_the_columns_in_use_leave_the_database(shop):
     """A column that cannot be computed is not asked for, and a right that lacks is told."""
     shop.sell((1, "c1", "2024-01-05", 10, "2024-01-05"))
@@ -136,7 +133,6 @@ def test_only_the_columns_in_use_leave_the_database(shop):
         shop.do("DROP OWNED BY clerk", "DROP ROLE clerk")
 
 
-@pytest.mark.on_sail
 def test_a_changing_table_is_read_once(spark, shop):
     """Rows come while a run is under way: it goes on with those that it found."""
     from rfm_spark.pipelines import conservation
@@ -171,7 +167,6 @@ WRONG = [
 ]
 
 
-@pytest.mark.on_sail
 def test_every_fault_is_told_and_leaves_what_was_published(shop):
     shop.sell((1, "c1", "2024-01-05", 10, "2024-01-05"))
     shop.run()

@@ -13,6 +13,7 @@ from postgres import PASSWORD, USER, VARIABLE
 
 AS_OF = date(2024, 7, 1)
 DATA = shipped.ROOT / "conf" / "data"
+pytestmark = pytest.mark.slow_on_spark
 
 
 @pytest.fixture
@@ -36,7 +37,6 @@ def sets(postgres) -> list[str]:
     return [part for one in each for part in ("--set", one)]
 
 
-@pytest.mark.on_sail
 def test_four_systems_know_one_person(spark, postgres, conf):
     from rfm_spark import Project
 
