@@ -3,6 +3,8 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from rfm_spark.config import messages
 from rfm_spark.config.campaigns import Campaign, FrequencyCap, QuietHours
 from rfm_spark.steps import audiences, send_times, targeting
@@ -10,6 +12,7 @@ from rfm_spark.steps import audiences, send_times, targeting
 SEND = datetime(2024, 5, 1, 9, tzinfo=UTC)
 
 
+@pytest.mark.slow_on_spark
 def test_the_cut_reaches_exactly_the_best(spark):
     rng = random.Random(7)
     for distinct, people in ((1, 400), (3, 700), (100, 900)):
