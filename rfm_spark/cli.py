@@ -275,6 +275,22 @@ def explain(
 
 
 @app.command()
+def identity(
+    config: Config,
+    as_of: AsOf,
+    set_: Set = None,
+    lake: LakePath = None,
+    engine: Engine = "spark",
+    id_: Annotated[str | None, typer.Option("--id", help="one id, TYPE:VALUE: its person's links")] = None,
+) -> None:
+    """Say how ids were joined to people: sizes, what joins nobody, the largest and the most suspicious."""
+    from rfm_spark.report import identity as audited
+
+    project, _ = _project(config, set_, lake, engine), _date(as_of)
+    audited.show(out, project.audit(_session(project, engine), id_))
+
+
+@app.command()
 def init(directory: Annotated[Path, typer.Argument(help="a new or empty folder")]) -> None:
     """Write a commented project to start from."""
     for path in configs.template.write(directory):

@@ -15,6 +15,7 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import EnvironmentFault, InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines import ledger, watermarks
+from rfm_spark.pipelines.audit import Audit, audit
 from rfm_spark.pipelines.backfill import backfill
 from rfm_spark.pipelines.ingest import ingest, replay, stored
 from rfm_spark.pipelines.maintain import maintain
@@ -184,6 +185,14 @@ class Project:
         Raises: InputError where there is no such run, or nothing to compare it with.
         """
         return restatement(Lake(spark, self.config.lake), run_id)
+
+    def audit(self, spark: SparkSession, id_: str | None = None) -> Audit:
+        """How ids were joined to people; with `id_`, TYPE:VALUE, how one id came to its person.
+
+        Raises: ConfigError without an identity section or such a type; InputError where there is nothing to audit.
+        """
+        session.adopt(spark)
+        return audit(Lake(spark, self.config.lake), self.config.identity, id_)
 
     @contextmanager
     def _run(self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False) -> Iterator[Run]:
