@@ -45,6 +45,9 @@ def identity_findings(config: ProjectConfig) -> Iterator[Finding]:
     yield from _probabilistic(config.identity, attributes)
 
 
+_OF_OTHERS = ("profile", "consent", "suppression", "exclusion")  # kinds that say something of people of other sources
+
+
 def identity_warnings(config: ProjectConfig) -> Iterator[Finding]:
     """Path and message of what is allowed and probably not meant."""
     if config.identity is None:
@@ -53,6 +56,11 @@ def identity_warnings(config: ProjectConfig) -> Iterator[Finding]:
     for name in config.identity.ids:
         if name not in used:
             yield f"identity.ids.{name}", "no source has ids of this type under its ids, so it joins nobody"
+    for i, source in enumerate(config.sources):
+        shared = {name for other in config.sources if other is not source for name in other.ids}
+        if source.kind in _OF_OTHERS and not shared & source.ids.keys():
+            told = "has no id type in common with another source, so it reaches nobody that the others know"
+            yield f"sources[{i}].ids", f"{source.kind} source {source.name} {told}"
 
 
 def _id_type(name: str, id_type: IdType, path: str) -> Iterator[Finding]:
