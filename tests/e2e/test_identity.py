@@ -109,6 +109,7 @@ def test_a_merge_keeps_the_oldest_key_and_a_split_gives_back_the_other(spark, pr
     assert {row["cause"] for row in came} == {"identity"}
 
 
+@pytest.mark.slow
 def test_keys_survive_a_lake_that_is_built_anew(spark, project, tmp_path):
     ingest(spark, project)
     people.shop(tmp_path, "2.csv", [("l6", "s1", "bob@example.com", None, None)])
@@ -124,6 +125,7 @@ def test_keys_survive_a_lake_that_is_built_anew(spark, project, tmp_path):
     assert again.counts["identity.restated"] == 0
 
 
+@pytest.mark.slow
 def test_any_order_and_any_batches_give_the_same_people(spark, tmp_path):
     seed = random.randrange(10**6)
     print("seed", seed)

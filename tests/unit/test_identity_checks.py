@@ -11,7 +11,7 @@ def people(changes=()):
     """The example with a CRM and a section identity."""
     data = project()
     data["sources"][0]["ids"] = {"email": "mail", "phone": "tel"}
-    data["sources"][1] |= {"ids": {"email": "mail"}, "attributes": {"city": "city", "surname": "last"}}
+    data["sources"][1] |= {"ids": {"email": "mail"}, "attributes": {"city": "city", "surname": "last", "country": "land"}}
     data["identity"] = {"ids": {"email": {"normalise": "email"}, "phone": {"normalise": "phone", "region": "GB"}}}
     for path, value in dict(changes).items():
         put(data, path, value)
