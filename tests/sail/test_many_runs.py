@@ -14,4 +14,4 @@ def test_quick_ones():
 
 @pytest.mark.slow
 def test_slow_ones():
-    run(*FILES, "-m", "slow and not cluster")
+    run(*FILES, "tests/steps", "-m", "slow and (on_sail or slow_on_spark)")

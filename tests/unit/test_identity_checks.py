@@ -11,7 +11,8 @@ def people(changes=()):
     """The example with a CRM and a section identity."""
     data = project()
     data["sources"][0]["ids"] = {"email": "mail", "phone": "tel"}
-    data["sources"][1] |= {"ids": {"email": "mail"}, "attributes": {"city": "city", "surname": "last", "country": "land"}}
+    data["sources"][1]["ids"] = {"email": "mail"}
+    data["sources"][1]["attributes"] |= {"city": "city", "surname": "last"}
     data["identity"] = {"ids": {"email": {"normalise": "email"}, "phone": {"normalise": "phone", "region": "GB"}}}
     for path, value in dict(changes).items():
         put(data, path, value)
@@ -19,7 +20,7 @@ def people(changes=()):
 
 
 MALFORMED = [
-    ({"sources[1].ids": {"emial": "mail"}}, "sources[1].ids.emial", "did you mean email?"),
+    ({"sources.1.ids": {"emial": "mail"}}, "sources[1].ids.emial", "did you mean email?"),
     ({"identity": None}, "sources[0].ids.email", "no section identity"),
     ({"identity.ids.phone": {"normalise": "phon"}}, "identity.ids.phone.normalise", "phone"),
     ({"identity.ids.phone": {"normalise": "phone", "region": "UK"}}, "identity.ids.phone.region", "did you mean GB?"),
