@@ -7,7 +7,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from e2e import people
+from e2e.commands import rfm_spark
 
 from rfm_spark import Project
 from rfm_spark.errors import EnvironmentFault
@@ -200,3 +202,42 @@ def test_keys_of_before_the_section_are_kept(spark, project):
     assert found["shop", "s1"] in {"s1", "s2", "t1"}
     assert (found["shop", "s4"], found["shop", "s5"]) == ("s4", "s5")
     assert run.counts["identity.merged"] == 2
+
+
+def test_the_audit_tells_groups_and_links_and_no_id(spark, project, tmp_path):
+    people.shop(tmp_path, "2.csv", [("l7", "s1", "ann.two@example.com", None, None)])  # one person, two addresses
+    asked = ("identity", project, "--as-of", "2024-06-01")
+    said = rfm_spark(spark, *asked)
+    assert (said.code, "run `rfm-spark ingest` first" in said.log) == (2, True)
+    Project.load(project).ingest(spark, DAY)
+    said = rfm_spark(spark, *asked)
+    assert said.code == 0, said.log
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.out.splitlines()]
+    assert ["4", "1"] in rows  # customers, people: ann
+    assert ["2", "2"] in rows
+    assert ["device", "max_customers", "1"] in rows
+    key = keys(spark, project)["shop", "s1"][:12]
+    mine = [row for row in rows if row and row[0] == key]
+    assert [row[1:4] for row in mine] == [["4", "3", "5"]] * 2  # customers, sources, values: among both lists
+    for value in ("KIND:x", "emial:ann@example.com"):
+        said = rfm_spark(spark, *asked, "--id", value)
+        assert (said.code, "expected TYPE:VALUE" in said.log) == (2, True)
+    said = rfm_spark(spark, *asked, "--id", "email:nobody@example.com")
+    assert (said.code, "nobody has this id" in said.log) == (2, True)
+    graph = rfm_spark(spark, *asked, "--id", "email: ANN@example.com")
+    assert graph.code == 0, graph.log
+    rules = {row[3] for row in ([c.strip() for c in line.split("│")[1:-1]] for line in graph.out.splitlines()) if row}
+    assert rules == {"email", "phone", "loyalty", "device"}
+    for shown in (said, graph):
+        assert not any(raw in (shown.out + shown.log).casefold() for raw in ("ann.two@", "bob@", "79460018"))
+
+
+def test_without_the_section_there_is_nothing_to_audit(spark, tmp_path):
+    path = people.write(tmp_path)
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del config["identity"]
+    for source in config["sources"]:
+        del source["ids"]
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    said = rfm_spark(spark, "identity", path, "--as-of", "2024-06-01")
+    assert (said.code, "found no section identity" in said.log) == (2, True)

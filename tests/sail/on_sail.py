@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+JOBS = ["against_oracle", "commands", "currencies", "faults", "published_numbers", "scoring", "segment"]  # whole ones
 COMMAND = Path(sys.executable).with_name("rfm-spark")
 
 

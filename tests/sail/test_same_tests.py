@@ -1,10 +1,9 @@
 """The tests of steps, of the lake and of bad input again, on Sail; and whole jobs, against the oracle too."""
 
 import pytest
-from sail.on_sail import run
+from sail.on_sail import JOBS, run
 
 LAKE = [f"tests/lake/test_{name}.py" for name in ("databases", "lake", "sources", "upkeep")]
-JOBS = ["against_oracle", "commands", "currencies", "faults", "published_numbers", "scoring", "segment"]
 
 
 def test_steps_lake_and_bad_input():

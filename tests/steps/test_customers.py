@@ -43,3 +43,36 @@ def test_newest_within_a_source_first_between_sources(spark):
     assert_df_equality(
         merged, profiles(spark, expected, "town", "size", "card"), ignore_nullable=True, ignore_row_order=True
     )
+
+
+def test_the_value_that_survives_by_each_rule(spark):
+    from rfm_spark.config.identity import Survivorship
+    from rfm_spark.steps import customers
+
+    rows = [
+        ("a", "crm", D1, "Leeds"),
+        ("a", "club", D2, "Paris"),
+        ("a", "shop", D3, "Oslo"),
+        ("a", "club", D1, "Leeds"),
+        ("a", "crm", D3, None),
+        ("b", "shop", D1, "Bath"),
+        ("b", "club", D1, "York"),  # as often and as new: the source that is named first
+        ("c", "shop", None, None),
+    ]
+    told = {
+        "source_priority": {"a": ("Leeds", "crm"), "b": ("York", "club")},
+        "newest": {"a": ("Oslo", "shop"), "b": ("York", "club")},
+        "most_frequent": {"a": ("Leeds", "crm"), "b": ("York", "club")},
+        "shop_first": {"a": ("Oslo", "shop"), "b": ("Bath", "shop")},
+    }
+    names = [("customer_key", "string"), ("source", "string"), ("profile_date", "date")]
+    rules = {name: Survivorship(rule=name) for name in list(told)[:3]}
+    rules["shop_first"] = Survivorship(rule="source_priority", sources=["shop"])
+    wide = local_frame(spark, [(*row, *[row[3]] * 3) for row in rows], names + [(name, "string") for name in told])
+    found = {row["customer_key"]: row for row in customers.survivors(wide, ["crm", "club", "shop"], rules).collect()}
+    assert found.keys() == {"a", "b", "c"}
+    for rule, expected in told.items():
+        assert found["c"][rule] is None
+        for who, (value, origin) in expected.items():
+            assert (found[who][rule], found[who]["attribute_sources"][rule]) == (value, origin), (rule, who)
+    assert (found["a"]["profile_date"], found["c"]["profile_date"]) == (D1, None)
