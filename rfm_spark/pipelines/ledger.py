@@ -87,9 +87,7 @@ def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Del
         mine = {path: trail for (name, path), trail in trails.items() if name == source.name}
         found[source.name] = _beside_changed([*_decided(listed, mine, complete, today[source.name])])
     known = frozenset(name for (name, _), trail in trails.items() if trail[0]["run_id"] in complete)
-    otherwise = {
-        name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != today.get(name)
-    }
+    otherwise = {name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != today.get(name)}
     undeclared = {source.name for source in of_files if source.event_id_columns is None}
     # the ledger is younger than the first lakes, and has not every file that brought an event to those
     from_the_start = all(schemas.INGESTED_FILES.name in run["table_versions"] for run in now.runs)

@@ -54,8 +54,8 @@ def predict(run: Run, data: Ingested, *, force: bool, tell: Tell) -> Outcome:
         tested = choice.back_tested(fits, held, asked.days_a_unit, asked.tolerance)
         if tested is None:
             raise GateError(
-                f"not even the NBD is identified by {int(held.customers):,} customers: {fits[BASELINE].problem}; there "
-                "is too little to predict from"
+                f"not even the NBD is identified by {int(held.customers):,} customers: {fits[BASELINE].problem}; "
+                "too few came again, or all at one rate: there is too little to predict from"
             )
         outcome = Outcome(
             as_of=run.as_of,
@@ -129,6 +129,10 @@ def _gate(run: Run, outcome: Outcome, *, force: bool) -> None:
     better = [naive.name for naive in tested.naive if naive.rmse < said.rmse]
     if better:
         run.warnings.append(f"{' and '.join(better)}, a rule without a model, was less far off than {tested.chosen}")
+    if VALUE_MODEL in asked.models and (VALUE_MODEL not in outcome.fits or outcome.fits[VALUE_MODEL].problem):
+        run.warnings.append(
+            "expected_value is null for everybody: gamma_gamma is not identified by what those who came again spent"
+        )
     if outcome.correlation is not None and abs(outcome.correlation) > gamma_gamma.INDEPENDENT:
         run.warnings.append(
             f"orders and their value go together (correlation {outcome.correlation:.2f}), which gamma_gamma leaves out"

@@ -60,8 +60,10 @@ def print_totals(console: Console, outcome: "Outcome", currency: str) -> None:
 
 
 def _segment(row: Mapping[str, Any], *, later: bool) -> list[Any]:
-    sums = [row[name] or 0 for name in ("alive", "buyers", "expected_orders", "expected_value")]
-    return [row["segment"], row["customers"], *([round(row["next_customers"])] if later else []), *map(round, sums)]
+    sums: list[Any] = [round(row[name] or 0) for name in ("alive", "buyers", "expected_orders", "expected_value")]
+    if row["alive"] is not None and row["expected_value"] is None:
+        sums[-1] = ""  # people are predicted, but not what an order is worth
+    return [row["segment"], row["customers"], *([round(row["next_customers"])] if later else []), *sums]
 
 
 def _chain(chain: "Transitions") -> str:
@@ -115,7 +117,8 @@ def _classes(title: str, first: str, classes: Sequence["Class"]) -> Table:
 
 def _conclusions(outcome: "Outcome") -> Iterator[str]:
     tested = outcome.back_test
-    yield f"Chosen: {tested.chosen}, the least root mean square error of those within the tolerance."
+    among = "of those within the tolerance" if tested.near else "of all, as none is within the tolerance"
+    yield f"Chosen: {tested.chosen}, the least root mean square error {among}."
     for name, fit in outcome.fits.items():
         if fit.problem:
             yield f"{name} is not used: {fit.problem}"

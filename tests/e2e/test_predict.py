@@ -138,6 +138,7 @@ def test_outside_of_the_tolerance_nothing_is_published(spark, cdnow):
     assert "forecast" in said.log
     assert "--force publishes all the same" in said.log
     assert "Back-test in total" in said.out  # people see why
+    assert "as none is within the tolerance" in said.out
     assert {row["snapshot_date"] for row in read(spark, config, "predictions")} == {AS_OF}
     forced = rfm_spark(spark, "predict", config, "--as-of", EARLIER, *strict, "--force")
     assert forced.code == 0

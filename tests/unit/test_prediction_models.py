@@ -87,6 +87,18 @@ def test_gamma_gamma_is_the_published_one(values):
     )
 
 
+@pytest.mark.parametrize("unit", [1e-4, 1e5])
+def test_gamma_gamma_in_any_currency(values, unit):
+    """The same customers in dong or in bitcoin: v is money, the rest is not."""
+    again = CDNOW[CDNOW["x"] > 0]
+    found = gamma_gamma.fit(gamma_gamma.Spends.of(again["x"], again["m_x"] * unit))
+    assert found.identified, found.problems
+    scale = np.array([1, 1, unit])
+    assert found.values == pytest.approx(values.values * scale, rel=1e-6)
+    assert found.standard_errors == pytest.approx(values.standard_errors * scale, rel=1e-5)
+    assert found.log_likelihood == pytest.approx(values.log_likelihood - 946 * np.log(unit), abs=1e-6)
+
+
 @pytest.mark.parametrize("name", OF_PYMC)
 def test_the_arithmetic_of_25_customers(name):
     theirs, model = PYMC[name], orders.MODELS[OF_PYMC[name]]
@@ -113,6 +125,19 @@ def test_point_values_of_bg_nbd():
     note, t = (0.25, 4.0, 0.8, 2.5), np.array([40.0, 40.0])
     likelihoods = model.log_likelihood(note, np.array([0.0, 200.0]), np.array([0.0, 38.0]), t)
     assert likelihoods == pytest.approx([-0.59947382, 100.7957], abs=1e-3)
+
+
+def test_the_distribution_of_a_newcomers_orders():
+    """lifetimes' P(X(t) = n): somebody of whom nothing is known yet has x = t_x = T = 0."""
+    model, at, new = orders.MODELS["bg_nbd"], (0.243, 4.414, 0.793, 2.426), np.zeros(1)
+
+    def exactly(n: float, t: float) -> float:
+        or_more = [model.at_least(at, new, new, new, t, np.array([k]))[0] if k else 1.0 for k in (n, n + 1)]
+        return float(or_more[0] - or_more[1])
+
+    assert exactly(0.0, 39.0) == pytest.approx(0.5737864, abs=1e-7)
+    assert exactly(10.0, 2.0) == pytest.approx(1.07869e-07, rel=1e-5)
+    assert exactly(11.0, 30.0) == pytest.approx(0.0019995214, rel=1e-6)
 
 
 def test_point_values_of_pareto_nbd():

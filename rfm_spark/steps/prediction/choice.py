@@ -35,6 +35,7 @@ class Fits:
 class BackTest:
     """What each model said of the days held out, which one is chosen, and what the naive rules say.
 
+    `near` is whether any usable model's total is within the tolerance, of which `chosen` then is one.
     `churn` is the best model whose P(alive) of who bought once is not 1 by its form, None where there is none.
     `value` is (actual, forecast) of the amount, by the chosen model and Gamma-Gamma; None without the latter.
     """
@@ -45,6 +46,7 @@ class BackTest:
     by_frequency: Sequence[Class]
     by_decile: Sequence[Class]
     chosen: str
+    near: bool
     churn: str | None
     value: tuple[float, float] | None
 
@@ -109,8 +111,8 @@ def back_tested(fits: Mapping[str, Fits], held: HeldOut, unit_days: float, toler
     usable = [name for name in forecasts if fits[name].problem is None]
     if not usable:
         return None
-    near = [name for name in usable if abs(forecasts[name].error) <= tolerance] or usable
-    chosen = min(near, key=lambda name: forecasts[name].rmse)
+    near = [name for name in usable if abs(forecasts[name].error) <= tolerance]
+    chosen = min(near or usable, key=lambda name: forecasts[name].rmse)
     doubting = [name for name in usable if _doubts(name)]
     churn = min(doubting, key=lambda name: forecasts[name].rmse, default=None)
     segments = back_test.segment_mean(held)
@@ -122,6 +124,7 @@ def back_tested(fits: Mapping[str, Fits], held: HeldOut, unit_days: float, toler
         by_frequency=back_test.by_frequency(held, shown),
         by_decile=back_test.by_decile(held, expected[chosen], shown),
         chosen=chosen,
+        near=bool(near),
         churn=churn,
         value=_value(fits.get(VALUE_MODEL), held, expected[chosen]),
     )

@@ -1,7 +1,7 @@
 """Gamma-Gamma: what an order is worth, where that does not go with how often one orders (Fader and Hardie 2013)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import digamma, gammaln
@@ -51,25 +51,36 @@ def gradient(parameters: Sequence[float], spends: Spends) -> tuple[Array, ...]:
 
 
 def fit(spends: Spends) -> Fitted:
-    """The parameters of repeat buyers who spent something, as all money is in one currency and unit."""
+    """The parameters of repeat buyers who spent something, as all money is in one currency and unit.
+
+    Rules: money is counted in mean values while the search is on, so that its bounds mean the same in any currency.
+    """
     size = float(spends.customers.sum())
-    mean = float((spends.mean * spends.customers).sum()) / size
-    step = -(-len(spends.x) // COARSE_ROWS)
-    order = np.lexsort((spends.mean, spends.x))[::step]
-    few = Spends(spends.x[order], spends.mean[order], spends.log_mean[order], spends.customers[order])
+    unit = float((spends.mean * spends.customers).sum()) / size
+    scaled = Spends(spends.x, spends.mean / unit, spends.log_mean - np.log(unit), spends.customers)
+    step = -(-len(scaled.x) // COARSE_ROWS)
+    order = np.lexsort((scaled.mean, scaled.x))[::step]
+    few = Spends(scaled.x[order], scaled.mean[order], scaled.log_mean[order], scaled.customers[order])
 
     def total(of: Spends, parameters: Sequence[float]) -> Climb:
         by = [float(part @ of.customers) for part in gradient(parameters, of)]
         return float(log_likelihood(parameters, of) @ of.customers), by
 
-    starts = [(1.0, 2.0, mean), (6.0, 4.0, mean / 2), (2.0, 3.0, 10 * mean), (20.0, 2.0, mean / 20)]
+    starts = [(1.0, 2.0, 1.0), (6.0, 4.0, 0.5), (2.0, 3.0, 10.0), (20.0, 2.0, 0.05)]
     found = maximise(
-        PARAMETERS, ("p", "q"), lambda at: total(spends, at), lambda at: total(few, at), starts, customers=size
+        PARAMETERS, ("p", "q"), lambda at: total(scaled, at), lambda at: total(few, at), starts, customers=size
     )
-    if found.parameters["q"] > 1:
-        return found
-    told = f"q is {found.parameters['q']:.2f}, at most 1: the mean value of an order has no end"
-    return Fitted(**{**found.__dict__, "problems": (*found.problems, told)})
+    (p, q, v), (*errors, error) = found.values, found.standard_errors
+    problems = found.problems
+    if q <= 1:
+        problems = (*problems, f"q is {q:.2f}, at most 1: the mean value of an order has no end")
+    return replace(
+        found,
+        values=(p, q, v * unit),
+        standard_errors=(*errors, error * unit),
+        log_likelihood=found.log_likelihood - size * float(np.log(unit)),
+        problems=problems,
+    )
 
 
 def population_mean(parameters: Sequence[float]) -> float:
