@@ -141,6 +141,15 @@ def _before(run: Run) -> DataFrame | None:
     return now.read(schemas.IDENTITIES.name)
 
 
+def _spellings(run: Run, before: DataFrame | None) -> DataFrame | None:
+    """`identities` with the rows of a run that died: its events are there, and only those rows have their spellings."""
+    name = schemas.IDENTITIES.name
+    known = [] if before is None else [before]
+    if run.lake.exists(name) and run.lake.version(name) != published(run.lake).versions.get(name):
+        known.append(run.lake.read(name))
+    return union(frame.select("id_type", "spellings") for frame in known) if known else None
+
+
 def _known_by_events(run: Run, stored: DataFrame | None) -> DataFrame:
     """As `identities`, whom events were known as before there was an identity: so the section alone changes no key."""
     if stored is None:
@@ -186,8 +195,9 @@ def _spelled(
     of_rows = [*([] if arriving is None else [arriving]), *others]
     frames = [links.spelled(frame, columns(identity)) for frame in of_rows]
     found = [frame for frame in frames if frame is not None]
-    if existing is not None and before is not None and schemas.ID_HASHES.name in existing.columns:
-        found.append(links.stored(existing, before))
+    spellings = _spellings(run, before) if existing is not None else None
+    if existing is not None and spellings is not None and schemas.ID_HASHES.name in existing.columns:
+        found.append(links.stored(existing, spellings))
     none = local_frame(run.spark, [], [(name, "string") for name in (*OWNER, "id_type", "spelling")])
     return union(found or [none]).distinct()
 

@@ -105,7 +105,7 @@ def replay(run: Run, reason: str | None) -> None:
     people = None
     if run.config.identity is not None:  # whose people profiles join too
         kinds = ("profile", *CONSENT_KINDS)
-        read = {kind: {s.name: sources.read(run.spark, s) for s in _of_kind(run, kind)} for kind in kinds}
+        read = {kind: {s.name: _read(run, s) for s in _of_kind(run, kind)} for kind in kinds}
         profiles = _judge_profiles(run, read["profile"])
         decisions = _judge_decisions(run, {name: frame for kind in CONSENT_KINDS for name, frame in read[kind].items()})
         people = _unify(run, settlement, [*profiles.values(), *decisions.values()])

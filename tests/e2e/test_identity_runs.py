@@ -1,0 +1,87 @@
+"""Runs of other kinds with an identity: dry, replayed, dead half-way."""
+
+import csv
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from e2e import people
+from e2e.test_identity import CRM, SHOP, keys
+
+from rfm_spark import Project
+from rfm_spark.errors import EnvironmentFault
+from rfm_spark.pipelines import quarantine
+
+pytestmark = pytest.mark.on_sail
+DAY = date(2024, 6, 1)
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    path = people.write(tmp_path)
+    people.shop(tmp_path, "1.csv", SHOP)
+    people.till(tmp_path, "1.json", [("t1", "k1"), ("t2", "K2")])
+    people.crm(tmp_path, CRM)
+    return path
+
+
+def amended(project: Path, amend) -> Path:
+    config = yaml.safe_load(project.read_text(encoding="utf-8"))
+    amend(config)
+    project.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return project
+
+
+def tables(project: Path) -> dict[str, int]:
+    """{table: commits} of the lake."""
+    lake = project.parent / "lake"
+    return {table.name: len(list((table / "_delta_log").glob("*.json"))) for table in lake.iterdir()}
+
+
+def test_ids_of_a_run_that_died_after_its_events_still_join(spark, project, tmp_path, monkeypatch):
+    Project.load(project).ingest(spark, DAY)
+    new = [("l8", "s8", "new@example.com", None, None), ("l9", "s9", "New@Example.com", None, None)]
+    people.shop(tmp_path, "2.csv", new)
+
+    def die(*_):
+        raise EnvironmentFault("the power is off")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(quarantine, "write", die)
+        with pytest.raises(EnvironmentFault):
+            Project.load(project).ingest(spark, DAY)
+    Project.load(project).ingest(spark, DAY)
+    found = keys(spark, project)
+    assert found["shop", "s8"] == found["shop", "s9"]
+
+
+@pytest.mark.slow
+def test_a_dry_run_tells_who_is_whom_and_writes_nothing(spark, project, tmp_path):
+    first = Project.load(project).run(spark, DAY, dry_run=True)
+    assert not (tmp_path / "lake").exists() or not tables(project)
+    assert first.counts["identity.people"] == 5
+    Project.load(project).run(spark, DAY)
+    before, now = keys(spark, project), tables(project)
+    people.shop(tmp_path, "2.csv", [("l6", "s1", "bob@example.com", None, None)])
+    dry = Project.load(project).run(spark, DAY + timedelta(days=1), dry_run=True)
+    assert (dry.counts["identity.people"], dry.counts["identity.merged"]) == (4, 1)
+    assert sum(row["customers"] for row in dry.profiles) == 4
+    assert (tables(project), keys(spark, project)) == (now, before)
+
+
+@pytest.mark.slow
+def test_what_a_replay_frees_joins_too(spark, project, tmp_path):
+    with (tmp_path / "shop" / "2.csv").open("w", encoding="utf-8", newline="") as file:
+        row = ("l6", "s1", "bob@example.com", "", "", "2023-05-01", "1.00")
+        csv.writer(file).writerows([people.SHOP, row])
+    rule = {"name": "from_the_year", "sql": "event_date >= date'2024-01-01'"}
+    strict = amended(project, lambda config: config["contract"].update(rules=[rule]))
+    Project.load(strict).ingest(spark, DAY)
+    before = keys(spark, project)
+    assert before["shop", "s1"] != before["shop", "s3"]
+    relaxed = amended(project, lambda config: config["contract"].pop("rules"))
+    run = Project.load(relaxed).replay(spark, DAY)
+    after = keys(spark, project)
+    assert after["shop", "s1"] == after["shop", "s3"] == after["crm", "c1"]
+    assert run.counts["identity.merged"] == 1
