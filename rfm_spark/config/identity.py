@@ -49,7 +49,7 @@ class IdType(Model):
 class Blocked(Model):
     """Values that identify nobody, of any type; null-like ones such as n/a need not be listed."""
 
-    values: list[Text] = Field(default=[], description="as they stand in a source or normalised, in any case")
+    values: list[Text] = Field(default=[], description="in any spelling of the type and in any case")
     patterns: list[Text] = Field(
         default=[], description="regular expressions that are found in the normalised value", examples=[["^test@"]]
     )

@@ -206,7 +206,7 @@ def _values(run: Run, identity: Identity, spelled: DataFrame) -> DataFrame:
     wanted = spelled.filter(F.col("id_type").isin(list(identity.ids))).select("id_type", "spelling").distinct()
     require(identity)
     wanted = run.keep(wanted)
-    return normalise.with_blocked(normalise.normalised(wanted, identity.ids), identity.blocked)
+    return normalise.with_blocked(normalise.normalised(wanted, identity.ids), identity.blocked, identity.ids)
 
 
 def require(identity: Identity) -> None:

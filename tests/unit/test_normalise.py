@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from rfm_spark.steps.identity.normalise import normaliser
+from rfm_spark.config.identity import Blocked, IdType
+from rfm_spark.steps.identity.normalise import blocked_values, normaliser
 
 VALUE_OF = normaliser(
     {
@@ -78,3 +79,18 @@ def test_the_function_needs_nothing_of_this_package_where_it_runs():
     )
     done = subprocess.run([sys.executable, "-c", there], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout.split() == ["a@b.de", "+442079460018"]
+
+
+def test_a_blocked_value_is_blocked_in_every_spelling_of_its_type():
+    types = {
+        "phone": IdType(normalise="phone", region="GB"),
+        "email": IdType(normalise="email"),
+        "card": IdType(normalise="digits"),
+    }
+    blocked = Blocked(values=["020 7946 0000", "Nobody1@Example.com", "0-0"])
+    assert blocked_values(blocked, types) == {
+        "phone": ["+442079460000"],
+        "email": ["nobody1@example.com"],
+        "card": ["00", "02079460000"],
+    }
+    assert blocked_values(Blocked(), types) == {}

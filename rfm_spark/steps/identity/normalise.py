@@ -19,8 +19,11 @@ def normalised(spellings: DataFrame, id_types: Mapping[str, IdType]) -> DataFram
         telephone numbers: each distinct spelling once. The function travels by value, so that they need pandas, pyarrow
         and, for telephones, phonenumbers, and nothing of this package. No shuffle.
     """
-    settings = {name: (one.normalise, one.region, one.plus_addressing == "ignore") for name, one in id_types.items()}
-    return spellings.select("id_type", "spelling").mapInPandas(_by_batch(settings), SHAPE)
+    return spellings.select("id_type", "spelling").mapInPandas(_by_batch(_settings(id_types)), SHAPE)
+
+
+def _settings(id_types: Mapping[str, IdType]) -> dict[str, tuple[str, str | None, bool]]:
+    return {name: (one.normalise, one.region, one.plus_addressing == "ignore") for name, one in id_types.items()}
 
 
 def _by_batch(settings: Mapping[str, tuple[str, str | None, bool]]) -> Callable[[Iterator[Any]], Iterator[Any]]:
@@ -99,10 +102,22 @@ def _phones() -> Callable[..., str | None]:
     return phone
 
 
-def with_blocked(values: DataFrame, blocked: Blocked) -> DataFrame:
+def blocked_values(blocked: Blocked, id_types: Mapping[str, IdType]) -> dict[str, list[str]]:
+    """{id type: the blocked values as that type has them}, so that one spelling blocks all; the digits of a text that
+    has letters are another value."""
+    value_of = normaliser(_settings(id_types))
+    told = {}
+    for name, one in id_types.items():
+        meant = [v for v in blocked.values if one.normalise != "digits" or not any(map(str.isalpha, v))]
+        told[name] = sorted({value for v in meant if (value := value_of(name, v)) is not None})
+    return {name: found for name, found in told.items() if found}
+
+
+def with_blocked(values: DataFrame, blocked: Blocked, id_types: Mapping[str, IdType]) -> DataFrame:
     """The rows of `normalised` with `is_blocked`: whether the value identifies nobody.
 
-    Rules: a blocked value is compared with spelling and value, in any case; a pattern is looked for in the value, in
+    Rules: a blocked value is compared with spelling and value, in any case, and with the value in the form that its
+        type gives it, so that a telephone is blocked in every spelling; a pattern is looked for in the value, in
         any case, or in the spelling where there is no value. No shuffle.
     """
     told = F.coalesce("id_value", "spelling")
@@ -110,6 +125,8 @@ def with_blocked(values: DataFrame, blocked: Blocked) -> DataFrame:
     if blocked.values:
         listed = sorted({value.strip().lower() for value in blocked.values})
         is_blocked = F.lower(told).isin(*listed) | F.lower("spelling").isin(*listed)
+    for name, meant in blocked_values(blocked, id_types).items():
+        is_blocked |= F.coalesce((F.col("id_type") == name) & F.col("id_value").isin(*meant), F.lit(False))
     for pattern in blocked.patterns:
         is_blocked |= F.lower(told).rlike(pattern) | told.rlike(pattern)
     return values.withColumn("is_blocked", is_blocked)
