@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark import check, growth, growth_page, one_more_day, prediction, report, sides
+from benchmark import check, growth, growth_page, one_more_day, people, prediction, report, sides
 from benchmark.generate import generate
 from benchmark.job import Data
 from benchmark.measure import measured
@@ -26,6 +26,9 @@ def main() -> None:
     asked = _arguments()
     if asked.predict:
         prediction.run(asked, asked.cache / "predict" if asked.no_store else RESULTS, say)
+        return
+    if asked.identity:
+        people.run(asked, asked.cache / "identity" if asked.no_store else RESULTS, say)
         return
     if asked.one_more_day:
         one_more_day.run(asked, asked.cache / "days" if asked.no_store else RESULTS, say)
@@ -48,12 +51,13 @@ def _one(job: str, side: str, folder: str, out: str) -> None:
     sides.work(job, side)(Data(Path(folder)), Path(out))
 
 
-# what `measured` starts: a side, a point of a growth, one more day, a side of `predict`
+# what `measured` starts: a side, a point of a growth, one more day, a side of `predict`, a size of `identity`
 _WORK: dict[str, Callable[..., None]] = {
     "one": _one,
     "point": growth.work,
     "day": one_more_day.work,
     "predict": prediction.work,
+    "identity": people.work,
 }
 
 
@@ -76,7 +80,8 @@ def _arguments() -> argparse.Namespace:
     add("--growth-scale", type=float, default=1.0, help="all events and customers of --growth times this")
     add("--one-more-day", action="store_true", help="what segment costs where the day before is there, at --events")
     add("--predict", type=int, nargs="+", help="predict so many customers, here and with lifetimes; 1 GB a million")
-    add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth and --one-more-day")
+    add("--identity", type=int, nargs="+", help="join so many links to people; 10 million take 8 GB of memory")
+    add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth, --one-more-day and --identity")
     asked = parser.parse_args()
     if asked.growth_sizes and len(asked.growth or ()) != 1:
         parser.error("--growth-sizes: expected --growth with one dimension")
