@@ -30,7 +30,7 @@ _TYPES = {
     "timestamp": "timestamp with time zone",
     "timestamp_ntz": "timestamp",
 }
-_CONNECTIONS = 8
+_CONNECTIONS, _LOCK_SECONDS = 8, 3
 
 
 def replace(frame: DataFrame, database: Database, key: Sequence[str], where: Mapping[str, Any] | None = None) -> int:
@@ -84,10 +84,19 @@ def _declared(frame: DataFrame, database: Database) -> dict[str, str]:
 
 
 def _lock(connection: Any, database: Database) -> None:
-    """Held until the connection ends: two that replace the same table would mix what they bring."""
-    mine = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"rfm_spark {database.table}"]).fetchone()
-    if not mine[0]:
-        raise ConflictError(f"another process is writing {database}; nothing of this one was kept: run again")
+    """Held until the connection ends: two that replace the same table would mix what they bring.
+
+    A connection that has just been closed holds it until the server has noticed: so it is waited for a while.
+    """
+    from psycopg.errors import LockNotAvailable
+
+    connection.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
+    try:
+        connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [f"rfm_spark {database.table}"])
+    except LockNotAvailable:
+        told = f"another process is writing {database}; nothing of this one was kept: run again"
+        raise ConflictError(told) from None
+    connection.execute("SET lock_timeout = DEFAULT")
 
 
 def _check_columns(connection: Any, database: Database, declared: Mapping[str, str]) -> None:
