@@ -372,11 +372,12 @@ def _judge(run: Run, studies: Mapping[str, _Study], rows: list[dict[str, Any]]) 
             early=_too_early(run, earlier, study),
             randomised=study.randomised,
         )
-        open_ = row["verdict"] == uplift.INCONCLUSIVE and study.randomised
+        faulty = row["sample_ratio_p"] is not None and row["sample_ratio_p"] < uplift.SAMPLE_RATIO_FAULT
+        open_ = row["verdict"] == uplift.INCONCLUSIVE and study.randomised and not faulty
         row["needed"] = _needed(run, row, worthwhile) if open_ else None
         if not study.randomised:
             row |= dict.fromkeys(("roi", "roi_low", "roi_high"))
-        if row["sample_ratio_p"] is not None and row["sample_ratio_p"] < uplift.SAMPLE_RATIO_FAULT:
+        if faulty:
             told = (
                 f"campaign {row['campaign']}: {row['treated']:,} treated and {row['held_out']:,} held out are not the "
                 f"{study.holdout_share:.1%} that were to be held out (p {row['sample_ratio_p']:.2g}): no verdict"

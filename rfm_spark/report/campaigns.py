@@ -164,6 +164,11 @@ def _print_power(console: Console, config: ProjectConfig, plan: Any, rows: Seque
         console.print(f"{plan.campaign.name}: with nobody contacted, or nobody held out, nothing can be measured")
         return
     now = plan.baseline
+    if not rate and not value:
+        days = plan.campaign.success.window_days
+        told = f"none of them did anything in the {days} days before, so what a measurement would find is not known"
+        console.print(f"{plan.campaign.name}: {told}", soft_wrap=True)
+        return
     told = (
         f"{plan.campaign.name}, measurable with power {config.targeting.power:.0%}: an uplift of at least {rate:.2%} "
         f"in the rate (now {now['rate']:.2%}) or {value:,.2f} {config.currency} a person (now {now['value']:,.2f})"
