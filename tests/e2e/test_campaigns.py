@@ -245,6 +245,7 @@ def test_an_assignment_of_another_tool(spark, tmp_path):
         spark, "measure", config, "--as-of", marketing.AFTER, "--set", "campaigns.theirs.holdout_share=0.2"
     )
     assert any("no verdict" in line for line in share.lines), "the groups are not of the sizes that were drawn"
+    assert {r["needed"] for r in rows(spark, config, "campaign_results")} == {None}, "no size mends a faulty draw"
     (tmp_path / "p" / "sent.csv").write_text("id,arm\nc0001,control\nc0002,treatment\n", encoding="utf-8")
     wrong = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
     assert wrong.code == 2
