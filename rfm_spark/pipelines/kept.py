@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from rfm_spark import engines
+from rfm_spark import engines, session
 
 
 class Kept:
@@ -44,6 +44,15 @@ class Kept:
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="rfm_spark-")
         self._files += 1
         return str(Path(self._folder.name) / str(self._files))
+
+    def cut(self, frame: DataFrame) -> DataFrame:
+        """The same rows, with which later plans begin: what is used often stays quick to plan.
+
+        On a cluster they are kept as all else, since an executor that is lost would take them along.
+        """
+        if engines.of(frame.sparkSession).caches and session.on_one_machine(frame.sparkSession):
+            return frame.localCheckpoint()
+        return self.keep(frame)
 
     def release(self) -> None:
         """Let go of all: a later run of the session would read it in place of files that have changed."""

@@ -80,13 +80,8 @@ class Run:
         return frame if engines.of(self.spark).caches else self.keep(frame)
 
     def cut(self, frame: DataFrame) -> DataFrame:
-        """Keep a few rows, and let later plans begin with them: what is used often stays quick to plan.
-
-        On a cluster they are kept as all else, since an executor that is lost would take them along.
-        """
-        if engines.of(self.spark).caches and session.on_one_machine(self.spark):
-            return frame.localCheckpoint()
-        return self.keep(frame)
+        """Keep a few rows, and let later plans begin with them."""
+        return self._kept.cut(frame)
 
     def release(self) -> None:
         """Let go of what was kept: a later run of the session would read it in place of files that have changed."""

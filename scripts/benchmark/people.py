@@ -58,11 +58,11 @@ def run(asked: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> 
 def work(engine: str, edges: str, out: str) -> None:
     """One size, in its own process; what is timed begins after an engine that has joined a few links before."""
     spark, kept, size = session.build(engine=engine), Kept(), int(edges)
-    components(kept.keep(_links(spark.range(_WARM_UP), _WARM_UP)), kept.keep)
+    components(kept.keep(_links(spark.range(_WARM_UP), _WARM_UP)), kept.cut)
     links = kept.keep(_links(spark.range(size), size))
     links.count()
     began = time.monotonic()
-    joined, rounds = components(links, kept.keep)
+    joined, rounds = components(links, kept.cut)
     found = kept.keep(joined)
     people = found.agg(F.count_distinct("component")).collect()[0][0]
     seconds = round(time.monotonic() - began, 2)

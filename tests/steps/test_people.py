@@ -73,7 +73,7 @@ def test_against_a_plain_union_find(spark):
     kept = Kept()
     nodes = kept.keep(local_frame(spark, list(owners.items()), [("node", "bigint"), ("source", "string")]))
     columns = [("node", "bigint"), ("id_type", "string"), ("id_value", "string")]
-    done = people.join(nodes, kept.keep(local_frame(spark, sorted(links), columns)), TYPES, None, kept.keep, kept.keep)
+    done = people.join(nodes, kept.keep(local_frame(spark, sorted(links), columns)), TYPES, None, kept.cut, kept.cut)
     person, dropped = expected(owners, links)
     told = {(row["id_type"], row["id_value"]) for row in people.all_dropped(done).collect()}
     found = {row["node"]: row["person"] for row in done.people.collect()}
