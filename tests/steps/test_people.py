@@ -57,7 +57,7 @@ def expected(owners, links):  # noqa: C901 - written as it is told
     return person, dropped
 
 
-@pytest.mark.slow_on_spark
+@pytest.mark.on_sail
 def test_against_a_plain_union_find(spark):
     from rfm_spark.steps.identity import people
 
