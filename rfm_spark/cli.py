@@ -159,8 +159,7 @@ def predict(
     tell = partial(print_back_test, out)
     done, outcome = project.predict(_session(project, engine), day, force=force, tell=tell)
     print_totals(out, outcome, project.config.currency)
-    for warning in done.warnings:
-        out.print(f"warning: {warning}", soft_wrap=True)
+    _report_warnings(done)
 
 
 @app.command()
@@ -200,8 +199,7 @@ def target(
     project, day = _project(config, set_, lake, engine), _date(as_of)
     done = project.target(_session(project, engine), day, plan=plan)
     campaigns.print_plans(out, project.config, done.plans)
-    for warning in done.warnings:
-        out.print(f"warning: {warning}", soft_wrap=True)
+    _report_warnings(done)
     if plan:
         out.print("Plan: nothing was published or exported.")
     for name, rows in done.counts.items():
@@ -217,8 +215,7 @@ def measure(config: Config, as_of: AsOf, set_: Set = None, lake: LakePath = None
     project, day = _project(config, set_, lake, engine), _date(as_of)
     done = project.measure(_session(project, engine), day)
     campaigns.print_results(out, project.config, done.results)
-    for warning in done.warnings:
-        out.print(f"warning: {warning}", soft_wrap=True)
+    _report_warnings(done)
 
 
 @app.command()

@@ -41,6 +41,11 @@ def union(frames: Iterable[DataFrame]) -> DataFrame:
     return reduce(DataFrame.unionAll, whole)
 
 
+def any_of(condition: Column) -> Column:
+    """1 where the condition holds for any row of a group, else 0; an aggregate."""
+    return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))
+
+
 def choose(frame: DataFrame, condition: Column, then: Mapping[str, Column], other: Mapping[str, Column]) -> DataFrame:
     """The same rows with columns that are costly where a condition holds, and are computed there alone."""
     if engines.of(frame.sparkSession).lazy_branches:

@@ -9,8 +9,7 @@ from rfm_spark.config.database_checks import option_findings, url_findings
 from rfm_spark.config.known import attributes, metrics, repeated
 from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig
 from rfm_spark.config.patterns import type_fault
-from rfm_spark.config.source_checks import Finding
-from rfm_spark.config.words import did_you_mean, found, listed, near
+from rfm_spark.config.words import Finding, did_you_mean, found, listed, near
 from rfm_spark.schemas import AUDIENCES
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")

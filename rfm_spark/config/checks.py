@@ -9,8 +9,8 @@ from rfm_spark.config.models import ProjectConfig, line_of
 from rfm_spark.config.patterns import currency_fault, timezone_fault
 from rfm_spark.config.prediction_checks import prediction_findings
 from rfm_spark.config.segment_checks import criteria_findings, segmentation_findings
-from rfm_spark.config.source_checks import Finding, source_findings, source_warnings
-from rfm_spark.config.words import did_you_mean, found, listed
+from rfm_spark.config.source_checks import source_findings, source_warnings
+from rfm_spark.config.words import Finding, did_you_mean, found, listed
 from rfm_spark.errors import Fault
 
 

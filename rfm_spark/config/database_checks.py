@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rfm_spark.config.models import Source
-from rfm_spark.config.words import without_secrets
+from rfm_spark.config.words import Finding, without_secrets
 
-Finding = tuple[str, str]
 OWN_KEYS = ("url", "user", "password", "partition", "watermark")
 _BY_KEY = {
     "url": "url",

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 from rfm_spark.config.identity import OWN_ID, Identity, IdType, Survivorship
 from rfm_spark.config.models import ProjectConfig, Source
-from rfm_spark.config.words import did_you_mean, found, listed, near
+from rfm_spark.config.words import Finding, did_you_mean, found, listed, near
 
-Finding = tuple[str, str]
 # Java's, Python's and Rust's regular expressions agree but for these
 _UNPORTABLE = re.compile(r"\(\?(<?[=!]|P|>|\()|(?<!\\)(\\\\)*\\[1-9]|[*+?}]\+")
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from rfm_spark.config.known import repeated
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.prediction import ORDER_MODELS
-from rfm_spark.config.source_checks import Finding
-from rfm_spark.config.words import listed
+from rfm_spark.config.words import Finding, listed
 
 
 def prediction_findings(config: ProjectConfig) -> Iterator[Finding]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from rfm_spark.config import expressions
 from rfm_spark.config.known import attributes, columns, is_numeric, metrics, predicted, repeated
 from rfm_spark.config.models import Criterion, CriterionScoring, ProjectConfig, Scoring, Segmentation
-from rfm_spark.config.source_checks import Finding
-from rfm_spark.config.words import did_you_mean, found, listed
+from rfm_spark.config.words import Finding, did_you_mean, found, listed
 from rfm_spark.schemas import CUSTOMER_SEGMENTS
 
 _RESERVED_SEGMENTS = {"all": "it stands for all segments in campaign_results"}

@@ -9,10 +9,9 @@ from rfm_spark.config.database_checks import database_findings
 from rfm_spark.config.identity_checks import id_findings
 from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig, Source
 from rfm_spark.config.patterns import currency_fault, format_faults, timezone_fault, type_fault
-from rfm_spark.config.words import found, listed, near
+from rfm_spark.config.words import Finding, found, listed, near
 from rfm_spark.schemas import CUSTOMERS, EVENTS, customer_metrics
 
-Finding = tuple[str, str]
 _REQUIRED = {
     "events": ("source_customer_id", "event_ts"),
     "profile": ("source_customer_id",),

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 MASK = "(removed)"
+Finding = tuple[str, str]  # path and message of a fault
 _SECRET = re.compile(r"pass|pwd|token|secret|credential|signature|key$|(^|[^a-z])key", re.IGNORECASE)
 # user:password@, where a secret may hold a slash and a port is followed by one; a container@account is no secret
 _IN_URL = re.compile(r"(?<=://)[^/:@\s]*:(?!\d+/)[^@\s]+(?=@)")

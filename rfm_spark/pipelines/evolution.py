@@ -102,7 +102,8 @@ def _since(
         if before.segmentation(name) is not None
     )
     came = run.cut(migrations.changes(now.segments, None if all_placed else then))
-    changed = _explained(run, earlier, before, now, data, came)
+    rekeyed = _rekeyed(run, earlier, before)
+    changed = _explained(run, earlier, before, now, data, came, rekeyed)
     found = [row.asDict() for row in migrations.totals(changed).collect()]
     left = []
     for name in known:
@@ -114,9 +115,7 @@ def _since(
             left.append(name)
     if left:
         gone = migrations.departed(then.filter(F.col("segmentation").isin(left)), now.segments)
-        why = migrations.came_by_identity(
-            migrations.with_comings_and_goings(gone, None), _rekeyed(run, earlier, before)
-        )
+        why = migrations.came_by_identity(migrations.with_comings_and_goings(gone, None), rekeyed)
         told = run.cut(_with_money(why, before.metrics))
         changed = changed.unionByName(told)
         found += [row.asDict() for row in migrations.totals(told).collect()]
@@ -124,7 +123,13 @@ def _since(
 
 
 def _explained(
-    run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested, came: DataFrame
+    run: Run,
+    earlier: Published,
+    before: Snapshot,
+    now: Snapshot,
+    data: Ingested,
+    came: DataFrame,
+    rekeyed: DataFrame | None,
 ) -> DataFrame:
     """Changes of customers who are there now, with cause and monetary, kept for the run."""
     moving = came.filter(migrations.moved())
@@ -133,7 +138,6 @@ def _explained(
     else:
         movers = placed_again(before, now, data, _fresh(run, earlier, before, data.events), moving, run.cut)
     newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
-    rekeyed = _rekeyed(run, earlier, before)
     movers, newcomers = migrations.by_identity(movers, rekeyed), migrations.came_by_identity(newcomers, rekeyed)
     return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
 
@@ -234,10 +238,10 @@ def _differences(
     mine = F.col("segmentation").isin(names)
     differ = run.cut(migrations.differences(then.segments.filter(mine), now.segments.filter(mine)))
     gone = F.col("to_segment") == migrations.GONE
-    left = migrations.came_by_identity(
-        migrations.with_comings_and_goings(differ.filter(gone), None), _rekeyed(run, current, then)
-    )
-    return _explained(run, current, then, now, data, differ.filter(~gone)).drop("monetary").unionByName(left)
+    rekeyed = _rekeyed(run, current, then)
+    left = migrations.came_by_identity(migrations.with_comings_and_goings(differ.filter(gone), None), rekeyed)
+    stayed = _explained(run, current, then, now, data, differ.filter(~gone), rekeyed)
+    return stayed.drop("monetary").unionByName(left)
 
 
 def _populations(run: Run, present: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -87,7 +87,7 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
     try:
         if one.format == "delta":
             beside = Path(f"{one.path.rstrip('/')}.{MANIFEST}")
-            if _content(beside) == manifest["content"] and Path(one.path, "_delta_log").is_dir():
+            if _there(beside).get("content") == manifest["content"] and Path(one.path, "_delta_log").is_dir():
                 return int(n)
             kept.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(one.path)
             if "://" not in one.path:
@@ -102,7 +102,7 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
 def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any]) -> None:
     data = folder / manifest["content"][:16]
     folder.mkdir(parents=True, exist_ok=True)
-    if _holds(folder, data, manifest):
+    if _holds(folder, manifest):
         return
     aside = folder / f".{manifest['content'][:16]}"
     for left in (aside, data):
@@ -123,21 +123,22 @@ def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any])
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _content(manifest: Path) -> str | None:
+def _there(place: Path) -> dict[str, Any]:
+    """The manifest in a place; empty where there is none that can be read."""
     try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["content"])
-    except (OSError, ValueError, KeyError):
-        return None
+        return dict(json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
-def _holds(folder: Path, data: Path, manifest: Mapping[str, Any]) -> bool:
+def _holds(folder: Path, manifest: Mapping[str, Any]) -> bool:
     """Whether the manifest there is of the same content, and its files are as it says."""
+    there = _there(folder / MANIFEST)
     try:
-        there = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return there["content"] == manifest["content"] and all(
             _sha256(folder / file["name"]) == file["sha256"] for file in there["files"]
         )
-    except (OSError, ValueError, KeyError):
+    except (OSError, KeyError):
         return False
 
 

@@ -104,10 +104,8 @@ def replay(run: Run, reason: str | None) -> None:
         stage.rows = conservation.total(run, "rows_read")
     people = None
     if run.config.identity is not None:  # whose people profiles join too
-        kinds = ("profile", *CONSENT_KINDS)
-        read = {kind: {s.name: _read(run, s) for s in _of_kind(run, kind)} for kind in kinds}
-        profiles = _judge_profiles(run, read["profile"])
-        decisions = _judge_decisions(run, {name: frame for kind in CONSENT_KINDS for name, frame in read[kind].items()})
+        whole = {s.name: _read(run, s) for kind in ("profile", *CONSENT_KINDS) for s in _of_kind(run, kind)}
+        profiles, decisions = _judge_profiles(run, whole), _judge_decisions(run, whole)
         people = _unify(run, settlement, [*profiles.values(), *decisions.values()])
     with run.stage("events") as stage:
         _, stage.rows = _write_events(run, settlement, people)

@@ -1,4 +1,6 @@
-"""The predictions that rules and criteria use: the newest published ones at or before a snapshot."""
+"""The predictions that rules, criteria and campaigns use: the newest published ones at or before a date."""
+
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -39,3 +41,36 @@ def with_predictions(run: Run, earlier: Published, customers: DataFrame) -> Data
         .agg(*(F.max(F.when(F.col("model") == model, F.col(name))).alias(name) for name, model in source.items()))
     )
     return customers.join(wide, "customer_key", "left")
+
+
+def with_predicted_value(earlier: Published, people: DataFrame, as_of: date) -> DataFrame:
+    """The same people with `predicted_value` within `predicted_days`, null for whom there is none.
+
+    Rules: of the newest predictions of money at or before as_of. Of several models the one that has money is used, of
+        several of those the chosen one. One join by customer.
+    """
+    null = {"predicted_value": F.lit(None).cast("double"), "predicted_days": F.lit(None).cast("int")}
+    table = earlier.read("predictions") if "predictions" in earlier.versions else None
+    if table is None:
+        return people.withColumns(null)
+    usable = table.filter((F.col("snapshot_date") <= F.lit(as_of)) & F.col("expected_value").isNotNull())
+    newest = usable.groupBy("snapshot_date", "model").agg(F.count(F.lit(1)).alias("n")).collect()
+    if not newest:
+        return people.withColumns(null)
+    day = max(row["snapshot_date"] for row in newest)
+    models = sorted(row["model"] for row in newest if row["snapshot_date"] == day)
+    model = _chosen(earlier, day, models)
+    own = usable.filter((F.col("snapshot_date") == F.lit(day)) & (F.col("model") == F.lit(model))).select(
+        "customer_key",
+        F.col("expected_value").cast("double").alias("predicted_value"),
+        F.col("horizon_days").cast("int").alias("predicted_days"),
+    )
+    return people.join(own, "customer_key", "left")
+
+
+def _chosen(earlier: Published, day: date, names: list[str]) -> str:
+    models = earlier.read("models") if "models" in earlier.versions and len(names) > 1 else None
+    if models is None:
+        return names[0]
+    rows = models.filter((F.col("snapshot_date") == F.lit(day)) & F.col("chosen")).select("model").collect()
+    return next((row["model"] for row in rows if row["model"] in names), names[0])

@@ -5,10 +5,8 @@ segment of the segmentation, bound or not, and publishes nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
 from zoneinfo import available_timezones
 
 from pyspark.sql import DataFrame
@@ -22,27 +20,17 @@ from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import exports
 from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.plans import planned
+from rfm_spark.pipelines.predicted import with_predicted_value
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.schemas import COST
 from rfm_spark.sql import union
 from rfm_spark.steps import audiences, consent, holdouts, send_times, targeting, uplift
+from rfm_spark.steps.targeting import HELD_OUT, SELECTED
 
-SELECTED, HELD_OUT = "selected", "held_out"
 _FACTS = ("monetary", "average_order_value")
 _CONCLUSIVE = (uplift.WORKED, uplift.DID_NOT)
-
-
-@dataclass
-class Plan:
-    """What one campaign would do: rows of `targeting.totals`, its date, and what a measurement would find."""
-
-    campaign: Campaign
-    wave: date
-    totals: list[dict[str, Any]]
-    detectable: Mapping[str, float | None] = field(default_factory=dict)
-    needed: int | None = None
-    baseline: Mapping[str, float] = field(default_factory=dict)
 
 
 def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
@@ -59,7 +47,7 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
         for campaign, wave in waves:
             judged = _judged(run, data, earlier, snapshot, campaign, wave, others, chosen, plan=plan)
             selected = _within_budget(run, campaign, judged)
-            run.plans.append(_plan(run, data, campaign, wave, selected))
+            run.plans.append(planned(run, data, campaign, wave, selected))
             own = selected.filter(F.col("outcome").isin(SELECTED, HELD_OUT, targeting.GLOBALLY_HELD_OUT))
             chosen.append(own.filter(F.col("bound")).withColumn("campaign", F.lit(campaign.name)))
         stage.rows = sum(row["customers"] for one in run.plans for row in one.totals if row["outcome"] == SELECTED)
@@ -179,7 +167,7 @@ def _people(
         people = _with_attributes(run, data, people, wanted)
     if last:
         people = _with_last(data, run.as_of, people, last)
-    return _with_predictions(earlier, people, run.as_of)
+    return with_predicted_value(earlier, people, run.as_of)
 
 
 def _with_attributes(run: Run, data: Ingested, people: DataFrame, wanted: list[str]) -> DataFrame:
@@ -198,38 +186,6 @@ def _with_last(data: Ingested, as_of: date, people: DataFrame, last: Mapping[str
         for name, column in last.items()
     ]
     return people.join(bought.groupBy("customer_key").agg(*each), "customer_key", "left")
-
-
-def _with_predictions(earlier: Published, people: DataFrame, as_of: date) -> DataFrame:
-    """`predicted_value` within `predicted_days`, of the newest predictions at or before as_of; null without any.
-
-    Of several models the one that has money is used, of several of those the chosen one.
-    """
-    null = {"predicted_value": F.lit(None).cast("double"), "predicted_days": F.lit(None).cast("int")}
-    table = earlier.read("predictions") if "predictions" in earlier.versions else None
-    if table is None:
-        return people.withColumns(null)
-    usable = table.filter((F.col("snapshot_date") <= F.lit(as_of)) & F.col("expected_value").isNotNull())
-    newest = usable.groupBy("snapshot_date", "model").agg(F.count(F.lit(1)).alias("n")).collect()
-    if not newest:
-        return people.withColumns(null)
-    day = max(row["snapshot_date"] for row in newest)
-    models = sorted(row["model"] for row in newest if row["snapshot_date"] == day)
-    model = _chosen(earlier, day, models)
-    own = usable.filter((F.col("snapshot_date") == F.lit(day)) & (F.col("model") == F.lit(model))).select(
-        "customer_key",
-        F.col("expected_value").cast("double").alias("predicted_value"),
-        F.col("horizon_days").cast("int").alias("predicted_days"),
-    )
-    return people.join(own, "customer_key", "left")
-
-
-def _chosen(earlier: Published, day: date, names: list[str]) -> str:
-    models = earlier.read("models") if "models" in earlier.versions and len(names) > 1 else None
-    if models is None:
-        return names[0]
-    rows = models.filter((F.col("snapshot_date") == F.lit(day)) & F.col("chosen")).select("model").collect()
-    return next((row["model"] for row in rows if row["model"] in names), names[0])
 
 
 def _with_send_at(run: Run, campaign: Campaign, wave: date, people: DataFrame) -> DataFrame:
@@ -334,45 +290,3 @@ def _of_all(run: Run, snapshot: date, own: DataFrame) -> DataFrame:
         holdouts.draw(shared.salt, "customer_key").alias("draw"),
         F.lit(float(shared.global_holdout_share)).alias("holdout_share"), F.lit(run.run_id).alias("run_id"),
     )  # fmt: skip
-
-
-# --- the plan --------------------------------------------------------------------------------------------------------
-
-
-def _plan(run: Run, data: Ingested, campaign: Campaign, wave: date, selected: DataFrame) -> Plan:
-    """What is counted of each segment, and which effect a measurement would find, from as many days before as_of."""
-    rows = targeting.totals(selected).collect()
-    totals = [row.asDict() for row in rows]
-    for row in totals:
-        if row["bound"]:
-            key = f"{campaign.name}.{row['outcome']}"
-            run.counts[key] = run.counts.get(key, 0) + row["customers"]
-    treated, held = (
-        sum(r["customers"] for r in totals if r["bound"] and r["outcome"] == o) for o in (SELECTED, HELD_OUT)
-    )
-    mine = selected.filter(F.col("bound") & F.col("outcome").isin(SELECTED, HELD_OUT))
-    now, span = (
-        int(send_times.send_at(run.as_of, "00:00", None, run.config.timezone).timestamp()),
-        campaign.success.window_days,
-    )
-    start = F.lit(now - span * 86_400).cast("bigint")
-    past = mine.select(
-        "customer_key", "segment", F.lit(TREATMENT).alias("arm"), start.alias("start_s"),
-        F.lit(now).cast("bigint").alias("end_s"), start.alias("pre_s"),
-    )  # fmt: skip
-    before = uplift.outcomes(past, data.events, campaign.success.event_type, run.config.refunds.policy)
-    n, rate, value, deviation = before.agg(
-        F.count(F.lit(1)), F.avg(F.col("rate").cast("double")), F.avg(F.col("value").cast("double")),
-        F.stddev_samp(F.col("value").cast("double")),
-    ).collect()[0]  # fmt: skip
-    if not n:
-        return Plan(campaign, wave, totals)
-    shared, deviations = run.config.targeting, {uplift.RATE: (rate * (1 - rate)) ** 0.5, uplift.VALUE: deviation or 0.0}
-    found = {m: uplift.detectable(sd, treated, held, shared.confidence, shared.power) for m, sd in deviations.items()}
-    hoped = (
-        sum(r["expected_value"] for r in totals if r["bound"] and r["outcome"] == SELECTED) / treated
-        if treated
-        else 0.0
-    )
-    needed = uplift.needed(deviations[uplift.VALUE], hoped, campaign.drawn_share, shared.confidence, shared.power)
-    return Plan(campaign, wave, totals, found, needed, {uplift.RATE: rate, uplift.VALUE: value})

@@ -1,7 +1,9 @@
 """Consent: who may be contacted over a channel for a purpose at the time of the send, and if not, why."""
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+
+from rfm_spark.sql import any_of
 
 SUPPRESSED, REFUSED, NONE, EXPIRED, EXCLUDED = (
     "suppressed", "consent_refused", "no_consent", "consent_expired", "excluded",
@@ -42,9 +44,9 @@ def refusals(people: DataFrame, consents: DataFrame | None, channel: str, purpos
     )
     on_list = (F.col("kind") == "exclusion") & F.col("source").isin(lists or [""])
     found = seen.groupBy("_person").agg(
-        _any(F.col("kind") == "suppression").alias("_suppressed"),
-        _any(on_list).alias("_excluded"),
-        _any(decision & F.col("decided_at").isNull()).alias("_always_refused"),
+        any_of(F.col("kind") == "suppression").alias("_suppressed"),
+        any_of(on_list).alias("_excluded"),
+        any_of(decision & F.col("decided_at").isNull()).alias("_always_refused"),
         F.max(F.when(decision & F.col("decided_at").isNotNull(), dated)).alias("_newest"),
     )
     refusal = (
@@ -59,7 +61,3 @@ def refusals(people: DataFrame, consents: DataFrame | None, channel: str, purpos
     return joined.withColumn("refusal", F.when(F.col("_found").isNull(), F.lit(NONE)).otherwise(F.col("refusal"))).drop(
         "_person", "_found"
     )
-
-
-def _any(condition: Column) -> Column:
-    return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))

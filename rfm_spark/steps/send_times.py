@@ -23,6 +23,11 @@ def send_at(day: date, clock: str, quiet: QuietHours | None, zone: str) -> datet
     return datetime.combine(day, at, _zone(zone)).astimezone(UTC)
 
 
+def seconds_at(day: date, zone: str) -> int:
+    """The first instant of a day in a zone, in seconds since 1970."""
+    return int(send_at(day, "00:00", None, zone).timestamp())
+
+
 def _zone(name: str) -> tzinfo:
     if name[:1] in "+-":  # an offset, as a project may name it
         hours, minutes = name[1:].split(":")

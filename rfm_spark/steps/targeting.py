@@ -8,11 +8,13 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.campaigns import Campaign, FrequencyCap
 from rfm_spark.order_statistics import Quantile, summarise
+from rfm_spark.sql import any_of
 
 COOLING, CAPPED, NO_FIELD, TAKEN, NOT_WORTH_IT, OVER_BUDGET, GLOBALLY_HELD_OUT = (
     "cooling_down", "frequency_cap", "missing_field", "other_campaign", "not_worth_it", "over_budget",
     "global_holdout",
 )  # fmt: skip
+SELECTED, HELD_OUT = "selected", "held_out"
 MEASURED, STATED, PREDICTED, ASSUMED = "measured", "stated", "predicted", "assumed"
 DEFAULT_LIFT = 0.1  # of the money that a customer would spend within the window anyway
 _DAY, _ERROR = 86_400, 0.001
@@ -36,7 +38,7 @@ def contact_refusals(
     before = F.unix_timestamp("send_at") - F.unix_timestamp("at")
     within = (before >= 0) & (before <= (cap.days if cap else 0) * _DAY)
     counted = seen.groupBy("_person").agg(
-        F.max(F.when(F.abs(before) < cool_down_days * _DAY, F.lit(1)).otherwise(F.lit(0))).alias("_cooling"),
+        any_of(F.abs(before) < cool_down_days * _DAY).alias("_cooling"),
         F.sum(F.when(within, F.lit(1)).otherwise(F.lit(0))).alias("_contacts"),
     )
     refusal = F.when(F.col("_cooling") == 1, F.lit(COOLING))
@@ -58,12 +60,9 @@ def with_expected_value(
     """
     stated, days = campaign.expected, campaign.horizon_days or campaign.success.window_days
     lift = stated.lift if stated is not None and stated.lift is not None else DEFAULT_LIFT
-    known = F.lit(None).cast("double")
-    for segment, uplift in measured.items():
-        condition = F.lit(True) if segment == "all" else F.col("segment") == segment
-        known = F.coalesce(F.when(condition, F.lit(float(uplift))), known) if segment != "all" else known
-    if "all" in measured:
-        known = F.coalesce(known, F.lit(float(measured["all"])))
+    known = F.lit(measured.get("all")).cast("double")  # null where it is not known
+    for segment in sorted(measured.keys() - {"all"}):
+        known = F.when(F.col("segment") == segment, F.lit(float(measured[segment]))).otherwise(known)
     predicted = F.col("predicted_value") * (F.lit(lift * days) / F.col("predicted_days"))
     past = F.col("monetary").cast("double") * F.lit(lift * days / max(reference_days, 1))
     constant = F.lit(None).cast("double")

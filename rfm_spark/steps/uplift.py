@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.campaigns import HOLDOUT
 from rfm_spark.config.models import RefundPolicy
+from rfm_spark.sql import any_of
 
 RATE, VALUE = "rate", "value"
 BUCKETS = 1024  # groups of people that the bootstrap draws
@@ -60,15 +61,11 @@ def outcomes(people: DataFrame, events: DataFrame, success: str, policy: RefundP
     within = (F.col("_at") >= F.col("start_s")) & (F.col("_at") < F.col("end_s"))
     before = (F.col("_at") >= F.col("pre_s")) & (F.col("_at") < F.col("start_s"))
     return joined.groupBy("customer_key", "segment", "arm").agg(
-        _any(within & F.col("_success")).alias("rate"),
+        any_of(within & F.col("_success")).alias("rate"),
         _total(within).alias("value"),
-        _any(before & F.col("_success")).alias("rate_before"),
+        any_of(before & F.col("_success")).alias("rate_before"),
         _total(before).alias("value_before"),
     )
-
-
-def _any(condition: Column) -> Column:
-    return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))
 
 
 def _total(condition: Column) -> Column:
@@ -222,7 +219,12 @@ def sample_ratio(counts: Mapping[str, int], holdout_share: float | None) -> floa
     return float(stats.chisquare([held, total - held], expected).pvalue)
 
 
-SAMPLE_RATIO_FAULT = 0.001  # a p-value below it: the groups are not those that were drawn
+SAMPLE_RATIO_FAULT = 0.001
+
+
+def is_faulty(sample_ratio_p: float | None) -> bool:
+    """Whether the groups are not those that were drawn: chance alone would hardly make them so unlike."""
+    return sample_ratio_p is not None and sample_ratio_p < SAMPLE_RATIO_FAULT
 
 
 def detectable(sd: float, treated: float, holdout: float, confidence: float, power: float) -> float | None:
@@ -282,7 +284,7 @@ def verdict(
     if not randomised:
         return INCONCLUSIVE, "chance did not decide who was treated, so the difference is no effect of it"
     few = _too_few(metric, found, sizes)
-    if sample_ratio_p is not None and sample_ratio_p < SAMPLE_RATIO_FAULT:
+    if is_faulty(sample_ratio_p):
         return INCONCLUSIVE, "the groups do not have the sizes they were drawn with: the assignment is at fault"
     if few:
         return INCONCLUSIVE, few

@@ -19,6 +19,18 @@ IDENTITY: dict[str, Any] = {
 }
 SHOP = ("line", "customer", "mail", "tel", "device", "at", "total")
 CRM = ("id", "card", "mail", "tel", "city", "since")
+SHOP_ROWS = [
+    ("l1", "s1", "Ann@Example.com ", "020 7946 0018", "d1"),
+    ("l2", "s2", "ann@example.com", None, "d1"),
+    ("l3", "s3", "bob@example.com", None, "town"),
+    ("l4", "s4", "test@example.com", "0000", "town"),
+    ("l5", "s5", "test@example.com", "0000", "town"),
+]
+CRM_ROWS = [
+    ("c1", "K1", None, "+44 20 7946 0018", "Leeds", "2024-01-01"),
+    ("c2", "K2", "n/a", "n/a", "Bath", "2024-01-01"),
+    ("c3", None, "BOB@example.com", "nonsense", "York", "2024-02-01"),
+]
 
 
 def write(folder: Path, identity: dict[str, Any] | None = None) -> Path:
@@ -55,6 +67,15 @@ def write(folder: Path, identity: dict[str, Any] | None = None) -> Path:
     for name in ("shop", "till"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def example(folder: Path) -> Path:
+    """The project file over Ann with four customer numbers, Bob with two, and some who are alone."""
+    path = write(folder)
+    shop(folder, "1.csv", SHOP_ROWS)
+    till(folder, "1.json", [("t1", "k1"), ("t2", "K2")])
+    crm(folder, CRM_ROWS)
     return path
 
 

@@ -17,27 +17,11 @@ from rfm_spark.pipelines import identity
 
 pytestmark = pytest.mark.on_sail
 DAY = date(2024, 6, 1)
-SHOP = [
-    ("l1", "s1", "Ann@Example.com ", "020 7946 0018", "d1"),
-    ("l2", "s2", "ann@example.com", None, "d1"),
-    ("l3", "s3", "bob@example.com", None, "town"),
-    ("l4", "s4", "test@example.com", "0000", "town"),
-    ("l5", "s5", "test@example.com", "0000", "town"),
-]
-CRM = [
-    ("c1", "K1", None, "+44 20 7946 0018", "Leeds", "2024-01-01"),
-    ("c2", "K2", "n/a", "n/a", "Bath", "2024-01-01"),
-    ("c3", None, "BOB@example.com", "nonsense", "York", "2024-02-01"),
-]
 
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    path = people.write(tmp_path)
-    people.shop(tmp_path, "1.csv", SHOP)
-    people.till(tmp_path, "1.json", [("t1", "k1"), ("t2", "K2")])
-    people.crm(tmp_path, CRM)
-    return path
+    return people.example(tmp_path)
 
 
 def keys(spark, project) -> dict[tuple[str, str], str]:
@@ -143,7 +127,7 @@ def test_any_order_and_any_batches_give_the_same_people(spark, tmp_path):
         folder.mkdir()
         project = people.write(folder)
         people.till(folder, "1.json", [("t1", "K1")])
-        people.crm(folder, CRM)
+        people.crm(folder, people.CRM_ROWS)
         rng.shuffle(rows)
         before: dict[tuple[str, str], str] = {}
         for batch in range(batches):

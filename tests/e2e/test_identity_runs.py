@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from e2e import people
-from e2e.test_identity import CRM, SHOP, keys
+from e2e.test_identity import keys
 
 from rfm_spark import Project
 from rfm_spark.errors import EnvironmentFault
@@ -19,11 +19,7 @@ DAY = date(2024, 6, 1)
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    path = people.write(tmp_path)
-    people.shop(tmp_path, "1.csv", SHOP)
-    people.till(tmp_path, "1.json", [("t1", "k1"), ("t2", "K2")])
-    people.crm(tmp_path, CRM)
-    return path
+    return people.example(tmp_path)
 
 
 def amended(project: Path, amend) -> Path:

@@ -6,7 +6,7 @@ from config_examples import project
 from rich.console import Console
 
 from rfm_spark.config import from_data
-from rfm_spark.pipelines.target import Plan
+from rfm_spark.pipelines.plans import Plan
 from rfm_spark.report import campaigns
 
 CAMPAIGN = {
