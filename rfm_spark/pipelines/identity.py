@@ -34,11 +34,11 @@ class Unified:
     restated: DataFrame
     tables: Mapping[str, DataFrame] = field(default_factory=dict)
 
-    def named(self, rows: DataFrame) -> DataFrame:
-        """The rows (source, customer_key: the id in the source) with the person's key."""
+    def named(self, rows: DataFrame, id_: str = "customer_key") -> DataFrame:
+        """The rows (source, customer_key) with the person's key; column `id_` holds the id in the source."""
         by = self.keyed.select("source", F.col("source_customer_id").alias("_id"), F.col("customer_key").alias("_key"))
-        told = rows.withColumnRenamed("customer_key", "_id").join(by, ["source", "_id"], "left")
-        key = F.coalesce("_key", "_id").alias("customer_key")
+        told = rows.withColumn("_id", F.col(id_)).join(by, ["source", "_id"], "left")
+        key = F.coalesce("_key", "customer_key").alias("customer_key")
         return told.select(*(key if name == "customer_key" else F.col(f"`{name}`") for name in rows.columns))
 
 
@@ -57,9 +57,8 @@ def unify(
 ) -> Unified:
     """Join the ids of events and of sources that are read whole to people, and give them their keys.
 
-    Reads: `arriving`, settled rows that go to `events`; `stored`, the events in the lake; `existing`, those of
-        them that stay; `others`, clean judged
-        rows of profiles and decisions, whose customer_key is the id in the source.
+    Reads: `arriving`, settled rows that go to `events`; `stored`, the events in the lake; `existing`, those of them
+        that stay; `others`, clean judged rows of profiles and decisions, whose customer_key is the id in the source.
     Records: identity.people, identity.ids, identity.rounds, identity.merged, identity.split and, of each reason,
         identity.dropped.<reason>: the values that join nobody.
     """
@@ -106,10 +105,7 @@ def hashed(rows: DataFrame, identity: Identity) -> DataFrame:
 def restate(run: Run, unified: Unified, events: DataFrame) -> DataFrame:
     """The events, those of the restated customers under their new key: one MERGE, of the files that hold them."""
     if run.dry:
-        by = unified.keyed.withColumnRenamed("customer_key", "_key")
-        told = events.join(by, OWNER, "left")
-        key = F.coalesce("_key", "customer_key").alias("customer_key")
-        return told.select(*(key if name == "customer_key" else F.col(f"`{name}`") for name in events.columns))
+        return unified.named(events, "source_customer_id")
     n = run.counts["identity.restated"] = unified.restated.count()
     if not n:
         return events

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import databases, schemas, sources
-from rfm_spark.config.models import RefundPolicy, Source
+from rfm_spark.config.models import ProjectConfig, RefundPolicy, Source
 from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, identity, ledger, quarantine, watermarks
 from rfm_spark.pipelines.published import published
@@ -145,6 +145,7 @@ class _Settlement:
     removed: DataFrame | None = None
 
 
+_Judge = Callable[[DataFrame, Source, ProjectConfig], DataFrame]
 _NOTHING = _Settlement()
 CONSENT_KINDS = ("consent", "suppression", "exclusion")
 _FEW = 200_000  # rows whose ids fit a broadcast
@@ -177,13 +178,22 @@ def _mapped(run: Run, delivered: ledger.Delivery, spans: Mapping[str, watermarks
     return mapped
 
 
-def _judge_profiles(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    return {s.name: run.keep(contract.judge_profiles(mapped[s.name], s, run.config)) for s in _of_kind(run, "profile")}
+def _judge_profiles(run: Run, whole: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    return _judge_whole(run, whole, contract.judge_profiles, "profile")
 
 
-def _judge_decisions(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    of_decisions = [source for kind in CONSENT_KINDS for source in _of_kind(run, kind)]
-    return {s.name: run.keep(contract.judge_consents(mapped[s.name], s, run.config)) for s in of_decisions}
+def _judge_decisions(run: Run, whole: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    return _judge_whole(run, whole, contract.judge_consents, *CONSENT_KINDS)
+
+
+def _judge_rates(run: Run, whole: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    return _judge_whole(run, whole, contract.judge_rates, "rates")
+
+
+def _judge_whole(run: Run, whole: Mapping[str, DataFrame], judge: _Judge, *kinds: str) -> dict[str, DataFrame]:
+    """The judged rows of the sources of these kinds, which are read whole, kept for the run."""
+    mine = [source for kind in kinds for source in _of_kind(run, kind)]
+    return {source.name: run.keep(judge(whole[source.name], source, run.config)) for source in mine}
 
 
 def _unify(run: Run, settlement: _Settlement, others: Sequence[DataFrame]) -> identity.Unified | None:
@@ -221,10 +231,6 @@ def _require_types(run: Run, mapped: Mapping[str, DataFrame]) -> None:
     ]
     if changed:
         raise InputError("; ".join(changed))
-
-
-def _judge_rates(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    return {s.name: run.keep(contract.judge_rates(mapped[s.name], s, run.config)) for s in _of_kind(run, "rates")}
 
 
 def _fingerprint(judged_rates: Mapping[str, DataFrame]) -> str | None:
