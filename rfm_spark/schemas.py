@@ -187,9 +187,9 @@ IDENTITY_CHANGES = TableSpec(
 
 IDENTITY_ROUNDS = TableSpec(
     "identity_rounds",
-    "one row an edge between two numbered ids, as the newest round left them; where an engine of several machines "
-    "joins ids, each round is written here and read back",
-    (_required("a", "bigint", "number of an id"), _required("b", "bigint", "a smaller one")),
+    "one row two numbers that stand for ids or people, as the newest step of joining left them; where an engine of "
+    "several machines joins ids, each step is written here and read back",
+    (_required("a", "bigint", "a number"), _required("b", "bigint", "what it goes to")),
     ("a", "b"),
 )
 
