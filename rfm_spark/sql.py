@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 from pyspark.errors import AnalysisException, UnsupportedOperationException
 from pyspark.sql import Column, DataFrame
@@ -87,6 +88,38 @@ def row_json(frame: DataFrame, struct: str, names: Sequence[str], *, nulls: bool
     cells = [_cell(frame, F.col(f"{struct}.{quoted(name)}"), schema[name].dataType, nulls=nulls) for name in names]
     text = F.to_json(F.struct(*(cell.alias(name) for cell, name in zip(cells, names, strict=True))))
     return F.replace(F.replace(text, F.lit(f'"{_BARE}'), F.lit("")), F.lit(f'{_BARE}"'), F.lit(""))
+
+
+def read_json(frame: DataFrame, column: str, schema: T.StructType) -> DataFrame:
+    """The texts of a column that `row_json` wrote, as columns of their schema.
+
+    What did not parse once stays a column like any other, so that it still is what it was.
+    """
+    exact = engines.of(frame.sparkSession).exact_text
+    read = schema if exact else _timeless(schema)  # Sail 0.7 reads no time with a T there
+    parsed = frame.withColumn("_read", F.from_json(column, read, {"columnNameOfCorruptRecord": "_none"}))
+    cells = {field.name: F.col(f"_read.{quoted(field.name)}") for field in schema}
+    others = [F.col(quoted(name)) for name in frame.columns if name != column]
+    return parsed.select(
+        *(
+            (cells[field.name] if field == was else cells[field.name].cast(field.dataType)).alias(field.name)
+            for field, was in zip(schema, read, strict=True)
+        ),
+        *others,
+    )
+
+
+def _timeless(data_type: T.DataType) -> Any:
+    """The type with text in place of each time."""
+    if isinstance(data_type, T.TimestampType | T.TimestampNTZType):
+        return T.StringType()
+    if isinstance(data_type, T.ArrayType):
+        return T.ArrayType(_timeless(data_type.elementType), data_type.containsNull)
+    if isinstance(data_type, T.MapType):
+        return T.MapType(data_type.keyType, _timeless(data_type.valueType), data_type.valueContainsNull)
+    if isinstance(data_type, T.StructType):
+        return T.StructType([T.StructField(f.name, _timeless(f.dataType), f.nullable, f.metadata) for f in data_type])
+    return data_type
 
 
 def _cell(frame: DataFrame, value: Column, data_type: T.DataType, *, nulls: bool) -> Column:

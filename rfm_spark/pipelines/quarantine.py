@@ -13,7 +13,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, ledger
 from rfm_spark.pipelines.published import complete_runs
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sql import union
+from rfm_spark.sql import read_json, union
 from rfm_spark.steps import contract, events
 
 _TABLE = schemas.QUARANTINE.column_names()
@@ -113,10 +113,9 @@ def mapped_again(run: Run, rows: DataFrame, *, absent_as_null: bool = False) -> 
     parts: dict[str, list[DataFrame]] = {}
     for name, schema in rows.select("source", "record_schema").distinct().collect():
         of_schema = rows.filter((F.col("source") == name) & (F.col("record_schema") == schema))
-        # what did not parse once stays a column like any other, so that it still is what it was
-        read = F.from_json("record", StructType.fromJson(json.loads(schema)), {"columnNameOfCorruptRecord": "_none"})
-        raw = of_schema.select(read.alias("raw"), F.col("source_file").alias(sources.FILE))
-        parts.setdefault(name, []).append(raw.select("raw.*", sources.FILE))
+        records = of_schema.select("record", F.col("source_file").alias(sources.FILE))
+        raw = read_json(records, "record", StructType.fromJson(json.loads(schema)))
+        parts.setdefault(name, []).append(raw)
     mapped = {}
     for name, frames in parts.items():
         whole, source = union(frames), run.config.source(name)

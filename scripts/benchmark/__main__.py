@@ -78,7 +78,7 @@ def _arguments() -> argparse.Namespace:
     add("--growth", nargs="*", choices=list(growth.DIMENSIONS), help="how cost grows; along all, where none is named")
     add("--growth-sizes", type=int, nargs="+", help="sizes of the one dimension that is named")
     add("--growth-scale", type=float, default=1.0, help="all events and customers of --growth times this")
-    add("--one-more-day", action="store_true", help="what segment costs where the day before is there, at --events")
+    add("--one-more-day", action="store_true", help="a day of ingest, of segment and of both, a back-fill, at --events")
     add("--predict", type=int, nargs="+", help="predict so many customers, here and with lifetimes; 1 GB a million")
     add("--identity", type=int, nargs="+", help="join so many links to people; 10 million take 8 GB of memory")
     add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth, --one-more-day and --identity")

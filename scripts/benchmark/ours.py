@@ -62,9 +62,9 @@ def snapshots(data: Data, lake: Path, days: int) -> None:
         project.segment(spark, as_of=job.AS_OF - timedelta(days=back))
 
 
-def opened(data: Data, lake: Path) -> tuple[Project, SparkSession]:
-    """The project over the data, with its lake, and the session."""
-    return _project(data, lake), _session(data, "events")
+def opened(data: Data, lake: Path, sources: Mapping[str, str]) -> tuple[Project, SparkSession]:
+    """The project over names and folders of sources, with its lake, and a session for the clean events."""
+    return _project(data, lake, sources), _session(data, "events")
 
 
 def _project(data: Data, lake: Path, sources: Mapping[str, str] | None = None, segmentations: int = 1) -> Project:

@@ -65,6 +65,22 @@ def test_a_row_as_json(spark, of):
     assert (whole, some) == (shown % '"n":null,', shown % "")
 
 
+def test_json_of_a_row_is_read_as_it_was(spark, of):
+    from rfm_spark.sql import read_json, row_json
+
+    at = "timestamp'2011-01-02 03:04:05.678901'"
+    values = f"{at} at, date'2011-01-02' day, 1.50BD m, cast(null as timestamp) never, 't' t"
+    frame = of([1], "int").selectExpr(f"named_struct('s', struct({values})) r").select("r.s")
+    schema = frame.schema["s"].dataType
+    texts = frame.select("s", row_json(frame, "s", schema.names, nulls=False).alias("json"))
+    read = read_json(texts, "json", schema)
+    assert read.drop("s").schema.simpleString() == schema.simpleString()
+    assert tuple(read.drop("s").first()) == tuple(frame.select("s.*").first())
+    nested = texts.selectExpr("""'{"each":[{"at":"2011-01-02T03:04:05.000Z"}]}' as json""")
+    within = read_json(nested, "json", spark.createDataFrame([], "each array<struct<at:timestamp>>").schema)
+    assert within.selectExpr("cast(each[0].at as string)").first()[0].startswith("2011-01-02 ")
+
+
 def test_a_union_knows_a_name_in_any_capitals(spark):
     from rfm_spark.sql import union
 
