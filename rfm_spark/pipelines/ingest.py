@@ -56,13 +56,20 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         rated_by = _fingerprint(judged_rates)
         delivered = ledger.delivery(run.lake, run.config, rated_by)
         spans = watermarks.spans(run.lake, run.config, rated_by)
-        mapped = _mapped(run, delivered, spans)
+        mapped = _mapped(run, run.config.event_sources(), delivered, spans)
         _require_types(run, mapped)
         conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
         held = quarantine.held_of(run, delivered, reads=bool(mapped))
         settlement = _settle(run, mapped, judged_rates, held, delivered) if mapped else _NOTHING
+        if settlement.orphans is not None:
+            delivered = _with_files_of(settlement.orphans, delivered)
+            files = [source for source in run.config.event_sources() if source.name in delivered.found]
+            mapped |= _mapped(run, files, delivered, spans)
+            conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
+            held = quarantine.held_of(run, delivered, reads=True)
+            settlement = _settle(run, mapped, judged_rates, held, delivered, settlement.orphans)
         tallies = conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
         conservation.count_others(run, {**profiles, **judged_rates, **decisions})
         stage.rows = conservation.total(run, "rows_read")
@@ -135,7 +142,8 @@ def stored(run: Run, at: Mapping[str, int] | None = None) -> Ingested:
 class _Settlement:
     """Judged rows, a frame an event source, and all with their outcome; the events they were held against.
 
-    `removed`: (source, event_id, event_month) of events that a changed file brought and has no more.
+    `removed`: (source, event_id, event_month) of events that a changed file brought and has no more. `orphans`: events,
+    the refunds of orders that went with them; their files are to be read again, for them to be judged.
     """
 
     judged: Sequence[DataFrame] = ()
@@ -143,6 +151,7 @@ class _Settlement:
     existing: DataFrame | None = None
     base: int | None = None
     removed: DataFrame | None = None
+    orphans: DataFrame | None = None
 
 
 _Judge = Callable[[DataFrame, Source, ProjectConfig], DataFrame]
@@ -163,10 +172,12 @@ def _read(run: Run, source: Source, chosen: Collection[str] | None = None, where
     return sources.canonical(raw, source)
 
 
-def _mapped(run: Run, delivered: ledger.Delivery, spans: Mapping[str, watermarks.Span]) -> dict[str, DataFrame]:
+def _mapped(
+    run: Run, of: Iterable[Source], delivered: ledger.Delivery, spans: Mapping[str, watermarks.Span]
+) -> dict[str, DataFrame]:
     """The rows of event sources that are to be read, without the sources that have none."""
     mapped = {}
-    for source in run.config.event_sources():
+    for source in of:
         chosen = delivered.chosen(source)
         if chosen is None or chosen:
             try:
@@ -247,8 +258,12 @@ def _settle(
     judged_rates: Mapping[str, DataFrame],
     held: quarantine.Held = quarantine.NONE,
     delivered: ledger.Delivery = ledger.NONE,
+    orphans: DataFrame | None = None,
 ) -> _Settlement:
-    """Judge and settle the rows of event sources, those read and those of `held` that others may have made good."""
+    """Judge and settle the rows of event sources, those read and those of `held` that others may have made good.
+
+    `orphans`: events that an earlier look found to be refunds without their order, to be judged as if they were new.
+    """
     base = run.lake.version("events")
     existing = run.lake.read("events", base) if base is not None else None
     clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
@@ -275,18 +290,44 @@ def _settle(
     stale = None
     if against is not None and changed:
         against, stale = _without_stale(run, against, rows, changed)
+    if against is not None and stale is not None and orphans is not None:
+        against = against.join(orphans.select("source", "event_id"), ["source", "event_id"], "left_anti")
+        stale = union([stale, orphans])
     months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
     same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
     settled = events.settle(rows, same_months, few=few)
     settled = keep(settled if stale is None else events.over_stale(settled, stale))
+    # before identity, of which a new row knows nothing yet: an order of any of a person's ids
+    key = ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]
     if nets_orders:
         orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
-        # before identity, of which a new row knows nothing yet: an order of any of a person's ids
-        key = ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]
         settled = events.match_refunds(settled, orders, key, few=few)
         settled = run.cut(settled) if few else settled
+    if against is not None and stale is not None and orphans is None and nets_orders:
+        lost = events.lost_orders(stale, settled, against, key)
+        orphans = _orphans(run, against, run.keep(lost), key, delivered)
+    else:
+        orphans = None
     removed = None if stale is None else run.keep(events.removed(settled, stale))
-    return _Settlement(judged, settled, existing, base, removed)
+    return _Settlement(judged, settled, existing, base, removed, orphans)
+
+
+def _orphans(
+    run: Run, existing: DataFrame, lost: DataFrame, key: list[str], delivered: ledger.Delivery
+) -> DataFrame | None:
+    """The events that are refunds of lost orders and whose files are still there; None where there are none."""
+    if lost.isEmpty():
+        return None
+    there = [(name, one.listed.path) for name, files in delivered.found.items() for one in files]
+    refunds = existing.filter(F.col("event_type") == "refund").join(lost, key, "left_semi")
+    of_files = refunds.join(ledger.frame(run.lake, there), ["source", "source_file"], "left_semi")
+    found = run.keep(of_files.select(*_HELD_AGAINST))
+    return None if found.isEmpty() else found
+
+
+def _with_files_of(orphans: DataFrame, delivered: ledger.Delivery) -> ledger.Delivery:
+    files = orphans.select("source", "source_file").distinct().collect()
+    return delivered.with_again({(row["source"], row["source_file"]) for row in files})
 
 
 def _recorded(judged: DataFrame, *, refunds: bool, hashed: bool) -> DataFrame:

@@ -7,8 +7,8 @@ but its rows may lie in `events`, so a file that it found with another content i
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -65,6 +65,17 @@ class Delivery:
         """(source, path) of the files that are read, of these statuses or any."""
         wanted = statuses or (NEW, CHANGED, AGAIN)
         return [(name, one.listed.path) for name, files in self.found.items() for one in files if one.status in wanted]
+
+    def with_again(self, files: Collection[tuple[str, str]]) -> "Delivery":
+        """The same, where the named files, (source, path), are read as well."""
+        found = {
+            name: [
+                replace(one, status=AGAIN) if (name, one.listed.path) in files and not one.is_read else one
+                for one in each
+            ]
+            for name, each in self.found.items()
+        }
+        return replace(self, found=found)
 
 
 NONE = Delivery()

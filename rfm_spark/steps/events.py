@@ -47,6 +47,17 @@ def divide(of_changed: DataFrame, rows: DataFrame) -> tuple[DataFrame, DataFrame
     return of_changed.join(clean, same, "left_semi"), of_changed.join(clean, same, "left_anti")
 
 
+def lost_orders(stale: DataFrame, settled: DataFrame, others: DataFrame, key: list[str]) -> DataFrame:
+    """The orders, one row a `key`, of which stale events were purchases and no purchase is left.
+
+    Reads: `stale`, those of `divide`; settled rows; `others`, the events that are not stale.
+    Shuffles of the stale, of the settled and of the orders of the others.
+    """
+    purchase = F.col("event_type") == "purchase"
+    left = settled.filter(purchase & is_kept()).select(*key).unionByName(others.filter(purchase).select(*key))
+    return stale.filter(purchase).select(*key).distinct().join(left, key, "left_anti")
+
+
 def over_stale(settled: DataFrame, stale: DataFrame) -> DataFrame:
     """Accepted rows in place of what changed files no longer bring as it was: they replace it, and contradict nothing.
 

@@ -70,7 +70,8 @@ def _measure(asked: argparse.Namespace, kind: str, events: int, data: Data) -> d
     found |= {"seed": asked.seed, **report.surroundings(["scripts/bench", *sys.argv[1:]])}
     found |= {"load_before": os.getloadavg(), "processes": {}}
     out = data.folder / f"day-{asked.engine}"
-    shutil.rmtree(out, ignore_errors=True)
+    for old in (out, _landing(out)):
+        shutil.rmtree(old, ignore_errors=True)
     for part in PARTS:
         with _logged(asked.engine, out / "event_log"):
             log = out.with_name(f"{out.name}-{part}.log")
@@ -122,7 +123,7 @@ def told(found: dict[str, Any]) -> list[str]:
 def work(part: str, engine: str, folder: str, out: str) -> None:
     """The work of one part, in its own process."""
     data, lake = Data(Path(folder)), Path(out)
-    landing = {name: str(lake.with_name(f"{lake.name}-landing") / name) for name in job.SOURCES}
+    landing = {name: str(_landing(lake) / name) for name in job.SOURCES}
     project, spark = import_module(ENGINES[engine]).opened(data, lake, landing)
     left = PARTS[part](project, spark, data, landing)
     (lake / f"{part}.json").write_text(json.dumps(left))
@@ -176,6 +177,10 @@ PARTS: dict[str, Callable[[Project, SparkSession, Data, dict[str, str]], dict[st
     "ingest": _ingests,
     "run": _whole_day,
 }
+
+
+def _landing(lake: Path) -> Path:
+    return lake.with_name(f"{lake.name}-landing")
 
 
 def land(landing: Mapping[str, str], day: int) -> int:

@@ -75,9 +75,9 @@ def _shop(landing: Landing, rng: random.Random, *, contradicting: bool) -> None:
         for name in names[:3]:
             row = rng.choice([row for row in files[name] if _is_sold(row) and row[0] not in doubled])
             files[names[4]].append([*row[:5], "0.77"])
-    free = [row for row in files[names[0]] if _is_sold(row) and row[2] not in returned]
-    gone = {row[0] for row in free[::3]}  # some of them are in other files as well
-    altered = {row[0] for row in free[1::3]} - doubled
+    sold = sorted((row for row in files[names[0]] if _is_sold(row)), key=lambda row: row[2] not in returned)
+    gone = {row[0] for row in sold[::2]}  # some are in other files as well; first orders of which something came back
+    altered = {row[0] for row in sold[1::2]} - doubled
     corrected = [[*row[:5], "9.99"] if row[0] in altered else row for row in files[names[0]] if row[0] not in gone]
     landing.corrected[names[0]] = _csv([*corrected, ["L999", "c05", "o999", "2024-06-10", "sale", "50.00"]])
     landing.first |= {name: _csv(rows) for name, rows in files.items()}
