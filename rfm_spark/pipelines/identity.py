@@ -4,7 +4,7 @@ All is made anew from what the lake and the sources hold: `events` has a hash of
 `identities` the spellings that the hashes are of, and today's profiles and decisions their ids themselves.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from rfm_spark import engines, schemas, session
 from rfm_spark.config.identity import OWN_ID, Identity
 from rfm_spark.errors import EnvironmentFault
+from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import matching
 from rfm_spark.pipelines.published import published
@@ -23,6 +24,7 @@ from rfm_spark.steps.identity import keys, links, normalise, people, record
 from rfm_spark.steps.identity.links import OWNER
 
 _LIBRARY = "phonenumbers"
+_VALUE = ["id_type", "id_value"]
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,12 @@ def unify(
     spelled = _spelled(run, identity, arriving, existing, own, before)
     values = run.cut(_values(run, identity, spelled))
     linked = run.cut(links.links(spelled, values, list(identity.ids)))
-    nodes = _numbered(run, owners)
-    placed = linked.join(nodes.select(*OWNER, "node"), OWNER)
-    good = run.cut(placed.filter(F.col("state") == links.GOOD).select("node", "id_type", "id_value"))
+    nodes, _ = _numbered(owners, OWNER, "node", run.cut)
     alike = matching.alike(run, identity, own, nodes) if identity.probabilistic is not None else None
-    joined = people.join(nodes, good, identity.ids, alike, run.cut, _round_cut(run))
+    linked, alike = _with_values(run, linked, alike)
+    placed = linked.join(nodes.select(*OWNER, "node"), OWNER)
+    good = run.cut(placed.filter(F.col("state") == links.GOOD).select("node", "id_type", "value"))
+    joined = people.join(nodes, good, identity.ids, alike, _step_cut(run))
     run.counts |= {f"identity.rounds.{name}": n for name, n in joined.rounds.items()}
     run.counts["identity.rounds"] = sum(joined.rounds.values())
     own_known = known.filter(F.col("id_type") == OWN_ID).select(
@@ -218,21 +221,46 @@ def require(identity: Identity) -> None:
             ) from None
 
 
-def _numbered(run: Run, owners: DataFrame) -> DataFrame:
-    """The owners with a number each, of the first seed that gives no two the same."""
+def _numbered(rows: DataFrame, of: Sequence[str], number: str, cut: people.Cut) -> tuple[DataFrame, int]:
+    """The rows, each of something else, with a number each, and the seed: the first that gives no two the same."""
     seed = 0
     while True:
-        nodes = run.cut(links.numbered(owners, seed))
-        if not links.collide(nodes):
-            return nodes
+        told = cut(links.numbered(rows, of, number, seed))
+        if not links.collide(told, number):
+            return told, seed
         seed += 1
 
 
-def _round_cut(run: Run) -> people.Cut:
-    """How the rounds are cut: on several machines, and over Connect, by a Delta table that is written and read back."""
+def _with_values(run: Run, linked: DataFrame, alike: DataFrame | None) -> tuple[DataFrame, DataFrame | None]:
+    """The links and the pairs of a matcher with `value`, one number for each value of a type and each pair.
+
+    So steps carry numbers alone, which is less, and none of them writes a person's id.
+    """
+    pairs = None if alike is None else alike.withColumn("id_type", F.lit(people.PROBABILISTIC))
+    frames = [linked.filter(F.col("state") == links.GOOD), *([] if pairs is None else [pairs])]
+    _, seed = _numbered(union(frame.select(*_VALUE) for frame in frames).distinct(), _VALUE, "value", run.reused)
+    told = links.numbered(linked, _VALUE, "value", seed)
+    return told, None if pairs is None else links.numbered(pairs, _VALUE, "value", seed)
+
+
+def _step_cut(run: Run) -> people.Cut:
+    """How the levels and rounds of `people` are cut: on several machines by a Delta table, written and read back."""
     if not engines.of(run.spark).caches or session.on_one_machine(run.spark):
         return run.cut
-    return lambda frame: run.lake.replace(schemas.IDENTITY_ROUNDS, frame).frame
+    return through_the_lake(run.lake)
+
+
+def through_the_lake(lake: Lake) -> people.Cut:
+    """A cut of frames of one or two whole numbers, in table `identity_rounds`: each begins at a version of it."""
+
+    def cut(frame: DataFrame) -> DataFrame:
+        first, *others = frame.columns
+        last = others[0] if others else first
+        rows = frame.select(F.col(first).alias("a"), F.col(last).alias("b"))
+        written = lake.replace(schemas.IDENTITY_ROUNDS, rows).frame
+        return written.select(*(F.col(end).alias(name) for end, name in zip("ab", frame.columns, strict=False)))
+
+    return cut
 
 
 def _count(run: Run, named: DataFrame, changed: DataFrame, told: DataFrame) -> None:

@@ -72,11 +72,57 @@ def test_against_a_plain_union_find(spark):
             links |= {(rng.choice(mine), name, rng.choice(values)) for _ in range(rng.randrange(0, 6))}
     kept = Kept()
     nodes = kept.keep(local_frame(spark, list(owners.items()), [("node", "bigint"), ("source", "string")]))
-    columns = [("node", "bigint"), ("id_type", "string"), ("id_value", "string")]
-    done = people.join(nodes, kept.keep(local_frame(spark, sorted(links), columns)), TYPES, None, kept.cut, kept.cut)
+    numbers = {value: number for number, value in enumerate(sorted({link[1:] for link in links}))}
+    done = people.join(nodes, numbered(spark, kept, links, numbers), TYPES, None, kept.cut)
     person, dropped = expected(owners, links)
-    told = {(row["id_type"], row["id_value"]) for row in people.all_dropped(done).collect()}
+    values = list(numbers)
+    told = {values[row["value"]] for row in people.all_dropped(done).collect()}
     found = {row["node"]: row["person"] for row in done.people.collect()}
     kept.release()
     assert told == dropped
     assert found == person
+
+
+@pytest.mark.spark_only
+@pytest.mark.slow
+def test_on_a_cluster_plans_stay_as_long_whatever_the_levels(spark, lake_path, capsys):
+    """Each level begins with what the lake holds of the one before, whose plan it does not carry along."""
+    from rfm_spark.config.models import Lake as LakeConfig
+    from rfm_spark.lake import Lake
+    from rfm_spark.pipelines.identity import through_the_lake
+    from rfm_spark.steps.identity import people
+
+    links = {(node + shift, f"type_{n}", f"{n} {node}") for n in range(2) for node in range(4) for shift in (0, 2**n)}
+    numbers = {value: number for number, value in enumerate(sorted({link[1:] for link in links}))}
+    plans, kept = {}, Kept()
+    owners = [(node, "crm") for node in range(8)]
+    nodes = kept.keep(local_frame(spark, owners, [("node", "bigint"), ("source", "string")]))
+    found = numbered(spark, kept, links, numbers)
+    for levels in (1, 2):
+        types = {f"type_{n}": IdType(max_customers=9, max_per_customer=50) for n in range(levels)}
+        lake = Lake(spark, LakeConfig(path=f"{lake_path}/{levels}"), "one")
+        done = people.join(nodes, found, types, None, through_the_lake(lake))
+        assert len(done.rounds) == levels
+        assert all(done.rounds.values())
+        told = [done.people, *done.dropped]
+        assert len(told) == 1 + 2 * levels
+        plans[levels] = {explained(frame, capsys) for frame in told}
+        assert sorted(lake.versions()) == ["identity_rounds"]
+        people_of = dict(map(tuple, done.people.select("node", "person").collect()))
+    kept.release()
+    assert set(people_of.values()) == {0}
+    assert plans[1] == plans[2]
+    assert all(lines < 12 for lines in plans[2])
+
+
+def explained(frame, capsys) -> int:
+    """The lines of a frame's plan."""
+    capsys.readouterr()
+    frame.explain()
+    return len(capsys.readouterr().out.strip().splitlines())
+
+
+def numbered(spark, kept, links, numbers):
+    """The links as the step reads them."""
+    rows = sorted((node, type_, numbers[type_, value]) for node, type_, value in links)
+    return kept.keep(local_frame(spark, rows, [("node", "bigint"), ("id_type", "string"), ("value", "bigint")]))

@@ -1,6 +1,6 @@
 """Links: which ids stand together in the rows of sources."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -71,12 +71,15 @@ def links(spelled: DataFrame, values: DataFrame, known_types: Iterable[str]) -> 
     )
 
 
-def numbered(owners: DataFrame, seed: int) -> DataFrame:
-    """The owners with `node`, a number for each; `collide` tells whether two have the same. No shuffle."""
-    return owners.withColumn("node", F.xxhash64(F.lit(seed), *OWNER))
+def numbered(rows: DataFrame, of: Sequence[str], number: str, seed: int) -> DataFrame:
+    """The rows with column `number`, one for each that the columns `of` say; `collide` tells whether two have the same.
+
+    No shuffle.
+    """
+    return rows.withColumn(number, F.xxhash64(F.lit(seed), *of))
 
 
-def collide(owners: DataFrame) -> bool:
-    """Whether two owners have the same number: another seed helps. One aggregate."""
-    row = owners.agg(F.count(F.lit(1)), F.count_distinct("node")).collect()[0]
+def collide(rows: DataFrame, number: str) -> bool:
+    """Whether two of the rows, each of something else, have the same number: another seed helps. One aggregate."""
+    row = rows.agg(F.count(F.lit(1)), F.count_distinct(number)).collect()[0]
     return row[0] != row[1]

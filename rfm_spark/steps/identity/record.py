@@ -17,8 +17,8 @@ def with_outcome(links: DataFrame, dropped: DataFrame | None) -> DataFrame:
     """The links with `outcome`: joined, or why they join nobody. One shuffle by value, where any is dropped."""
     if dropped is None:
         return links.withColumn("outcome", F.col("state"))
-    first = dropped.groupBy(*_VALUE).agg(F.min("reason").alias("_reason"))
-    told = links.join(first, _VALUE, "left")
+    first = dropped.groupBy("value").agg(F.min("reason").alias("_reason"))
+    told = links.join(first, "value", "left")
     reason = F.when((F.col("state") == GOOD) & F.col("_reason").isNotNull(), F.col("_reason"))
     return told.withColumn("outcome", F.coalesce(reason, "state")).drop("_reason")
 
@@ -35,9 +35,9 @@ def identities(
     ranks = F.lit(len(id_types))
     for rank, name in reversed(list(enumerate(id_types))):
         ranks = F.when(F.col("id_type") == name, F.lit(rank)).otherwise(ranks)
-    joined = links.filter(F.col("outcome") == GOOD).select("node", *_VALUE).distinct()
-    shared = joined.groupBy(*_VALUE).agg(F.count(F.lit(1)).alias("_n")).filter("_n > 1").select(*_VALUE)
-    ties = [joined.join(shared, _VALUE, "left_semi").select("node", ranks.alias("rank"))]
+    joined = links.filter(F.col("outcome") == GOOD).select("node", "value", ranks.alias("rank")).distinct()
+    shared = joined.groupBy("value").agg(F.count(F.lit(1)).alias("_n")).filter("_n > 1").select("value")
+    ties = [joined.join(shared, "value", "left_semi").select("node", "rank")]
     if alike is not None:
         person = named.select("node", "person")
         a, b = (person.select(F.col("node").alias(end), F.col("person").alias(f"_{end}")) for end in "ab")
@@ -92,7 +92,6 @@ def links(named: DataFrame, links: DataFrame, alike: DataFrame | None, dropped: 
         return rows
     a = named.select(F.col("node").alias("a"), *OWNER, "customer_key")
     b = named.select(F.col("node").alias("b"), hash_of(*OWNER).alias("to_id"))
-    weak = alike.withColumn("id_type", F.lit(PROBABILISTIC)).withColumn("state", F.lit(GOOD))
-    weak = with_outcome(weak, dropped).join(a, "a").join(b, "b")
+    weak = with_outcome(alike.withColumn("state", F.lit(GOOD)), dropped).join(a, "a").join(b, "b")
     told = weak.select(*OWNER, F.lit(PROBABILISTIC).alias("rule"), "to_id", "weight", "outcome", "customer_key")
     return rows.unionAll(told)
