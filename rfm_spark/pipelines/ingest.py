@@ -19,24 +19,39 @@ from rfm_spark.steps import activity, contract, customers, events, rates
 
 
 @dataclass(frozen=True)
+class SharedActivity:
+    """Activity for several dates: `days` of `activity.by_day`, and the rows of `activity.of_several_days`, if any."""
+
+    policy: RefundPolicy
+    days: DataFrame
+    rest: DataFrame | None
+
+    def as_of(self, day: date, customers: DataFrame | None) -> DataFrame:
+        """The activity before a date, summed by customer and date, but for orders of several dates."""
+        known = self.days.filter(F.col("seen_date") < F.lit(day)).drop("seen_date")
+        parts = [known] if self.rest is None else [known, activity.settled(self.rest, self.policy, day)]
+        if customers is not None:
+            parts = [part.join(customers, "customer_key", "left_semi") for part in parts]
+        return union(parts)
+
+
+@dataclass(frozen=True)
 class Ingested:
     """What the segmentation goes on with: all events and all profiles (None where no source has any).
 
-    `by_customer`, the events as `activity.by_customer` has them, where they are kept for several snapshots.
+    `shared`, what can be kept of their activity for several snapshots.
     """
 
     events: DataFrame
     profiles: DataFrame | None
-    by_customer: DataFrame | None = None
+    shared: SharedActivity | None = None
 
     def activity(self, policy: RefundPolicy, as_of: date, customers: DataFrame | None = None) -> DataFrame:
         """The activity before a date, of all or of some customers (a frame of customer_key)."""
-        rows = self.events if self.by_customer is None else self.by_customer
-        if customers is not None:
-            rows = rows.join(customers, "customer_key", "left_semi")
-        if self.by_customer is None:
-            return activity.activity(rows, policy, as_of)
-        return activity.settled(rows, policy, as_of)
+        if self.shared is not None and self.shared.policy == policy:
+            return self.shared.as_of(as_of, customers)
+        rows = self.events if customers is None else self.events.join(customers, "customer_key", "left_semi")
+        return activity.activity(rows, policy, as_of)
 
 
 def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | None = None) -> Ingested:

@@ -39,7 +39,8 @@ def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earli
     seen = run.lake.versions().get("events")
     if seen is not None:
         run.counts[EVENTS_SEEN] = seen
-    before = _earlier(run, earlier) if seen is not None and not period.all else None
+    moves = seen is not None and not period.all and data.shared is None  # of what is shared the sums cost less
+    before = _earlier(run, earlier) if moves else None
     summed = _moved(run, data, boundaries, before, seen) if before is not None and seen is not None else None
     if summed is None:
         summed = metrics.sums(data.activity(run.config.refunds.policy, run.as_of), boundaries)
