@@ -246,7 +246,7 @@ def show(
     spark = _session(project, engine)
     read = partial(project.read, spark)
     if diff is not None:
-        moving.show_restatement(out, project.config, project.restatement(spark, diff))
+        moving.show_restatement(out, project.config, project.restatement(spark, diff, day))
     elif json:
         out.print(moving.sankey(read, day), soft_wrap=True, markup=False, highlight=False)
     elif moves:

@@ -80,8 +80,8 @@ def _ask(session: SparkSession) -> Engine:
     return spark(claimed) if own.split()[0] == claimed or " " in own else sail(own)
 
 
-def require(engine: str, config: ProjectConfig) -> None:
-    """Check that an engine can run a project. Raises: ConfigError with all that it cannot."""
+def require(engine: str, config: ProjectConfig, *, writes: bool = False) -> None:
+    """Check that an engine can run a project, or only read its tables. Raises: ConfigError with all that it cannot."""
     if engine not in NAMES:
         raise ConfigError(f"--engine: found {engine}, expected {' or '.join(NAMES)}")
     if engine == "spark":
@@ -89,6 +89,8 @@ def require(engine: str, config: ProjectConfig) -> None:
     faults = [fault for source in config.sources for fault in _of_source(source)]
     if config.lake.catalog:
         faults.append(Fault("lake.catalog", f"a catalog {ONLY_SPARK}; or give lake.path"))
+    if config.lake.change_data_feed and writes:
+        faults.append(Fault("lake.change_data_feed", f"writing it {ONLY_SPARK}, which can read such tables"))
     if faults:
         raise ConfigError(faults)
 

@@ -179,12 +179,12 @@ class Project:
             raise InputError(f"no complete run has written {table} in {lake.place} yet; run `rfm-spark run` first")
         return frame
 
-    def restatement(self, spark: SparkSession, run_id: str) -> Restatement:
+    def restatement(self, spark: SparkSession, run_id: str, as_of: date | None = None) -> Restatement:
         """What a run changed of a snapshot that was published before, or what has changed of its own since.
 
-        Raises: InputError where there is no such run, or nothing to compare it with.
+        Raises: InputError where there is no such run, it is of another date than `as_of`, or has nothing beside it.
         """
-        return restatement(Lake(spark, self.config.lake), run_id)
+        return restatement(Lake(spark, self.config.lake), run_id, as_of)
 
     def audit(self, spark: SparkSession, id_: str | None = None) -> Audit:
         """How ids were joined to people; with `id_`, TYPE:VALUE, how one id came to its person.
@@ -197,7 +197,7 @@ class Project:
     @contextmanager
     def _run(self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False) -> Iterator[Run]:
         session.adopt(spark)
-        engines.require(engines.of(spark).name, self.config)
+        engines.require(engines.of(spark).name, self.config, writes=True)
         run_id = str(uuid.uuid4())
         run = Run(
             spark=spark,

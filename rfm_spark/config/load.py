@@ -32,7 +32,9 @@ def load(path: str | Path, overrides: Sequence[str] = (), lake: str | None = Non
     file = tree.read(path)
     _absolute(file.data, path.absolute().parent)
     if lake is not None:
-        file.data["lake"] = {"path": lake}
+        was = file.data.get("lake")
+        kept = {key: was[key] for key in ("change_data_feed",) if key in was} if isinstance(was, dict) else {}
+        file.data["lake"] = {"path": lake, **kept}
     faults = list(file.faults)
     for override in overrides:
         faults += _override(file.data, override)

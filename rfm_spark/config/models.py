@@ -322,6 +322,9 @@ class Lake(Model):
     path: Text | None = None
     catalog: Text | None = None
     schema_: Text | None = Field(default=None, alias="schema")
+    change_data_feed: bool = Field(
+        default=False, description="whether the tables record their changes for readers of Delta's change data feed"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> "Lake":

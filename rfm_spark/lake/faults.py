@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import delta.exceptions  # noqa: F401 - makes Delta's conflicts Python classes on a classic session
 from pyspark.errors import PySparkException
 
-from rfm_spark.errors import ConflictError, EnvironmentFault, RfmSparkError
+from rfm_spark.errors import ConflictError, EnvironmentFault, InputError, RfmSparkError
 
 _CONFLICTS = (
     "CONCURRENT",
@@ -19,6 +19,7 @@ _CONFLICTS = (
     "Metadata changed since last commit",
     "Schema mismatch between new and old data",  # frames have the table's columns, unless it has just got more
 )
+_OTHER_FEATURES = "Unsupported table features required"
 
 
 @contextmanager
@@ -41,6 +42,11 @@ def cause(error: Exception, what: str) -> RfmSparkError | None:
     if any(word in text for word in _CONFLICTS):
         return ConflictError(
             f"another writer changed {what} at the same time; nothing of this write was kept: run again"
+        )
+    if _OTHER_FEATURES in text:
+        return InputError(
+            f"{what}: the table has a feature of Delta that engine sail does not write, such as the change data feed; "
+            "it can be read so, and written by --engine spark"
         )
     for words, advice in _ENVIRONMENT.items():
         if any(word in text for word in words):

@@ -34,6 +34,7 @@ _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databri
 TRIES = 3
 _MORE_THAN_A_RUN_LIVES_THROUGH = 1000  # commits of others
 STATISTICS = "delta.dataSkippingStatsColumns"
+CHANGE_DATA_FEED = "delta.enableChangeDataFeed"
 _PERSONAL = {"customer_key", "source_customer_id", "event_id", "order_id", "record"}
 
 
@@ -118,6 +119,11 @@ class Lake:
         """
         self._used[table] = self._history(table, 1)[0].version if version is None else version
         return self.read(table, self._used[table])
+
+    def wanted(self, spec: TableSpec) -> dict[str, str]:
+        """The properties that a table is made with."""
+        feed = {CHANGE_DATA_FEED: "true"} if self.place.config.change_data_feed else {}
+        return {STATISTICS: with_statistics(spec), **feed}
 
     # --- writing ---
 
@@ -309,7 +315,7 @@ class Lake:
     def _write(self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str]) -> None:
         def write() -> None:
             with translated(f"{spec.name} at {self.place}"):
-                self.delta.write(spec, frame, mode, options, {STATISTICS: with_statistics(spec)})
+                self.delta.write(spec, frame, mode, options, self.wanted(spec))
 
         self._beside_maintenance(spec.name, write)
 

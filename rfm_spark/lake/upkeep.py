@@ -15,7 +15,7 @@ from rfm_spark.errors import ConflictError
 from rfm_spark.lake.faults import translated
 from rfm_spark.lake.history import since, vacuum_is_due
 from rfm_spark.lake.shape import Shape, partitions
-from rfm_spark.lake.tables import STATISTICS, TRIES, Lake, with_statistics
+from rfm_spark.lake.tables import CHANGE_DATA_FEED, STATISTICS, TRIES, Lake, with_statistics
 from rfm_spark.schemas import Column, TableSpec
 
 FILES_A_PARTITION = 4
@@ -45,7 +45,8 @@ class Upkeep:
         """Bring a table that an older version made to its declared shape, and tell what cannot be mended.
 
         Rules: a missing column comes in as null where null is allowed; comments and the columns with statistics are
-            set; types, partitions and columns that every row must have need the rows written again.
+            set, and the change data feed where the project has it; types, partitions and columns that every row must
+            have need the rows written again.
         """
         table, shape = spec.name, self._ask(spec.name, lambda: self._delta.shape(spec.name))
         have = {column.name: column for column in shape.columns}
@@ -64,6 +65,10 @@ class Upkeep:
         if set(wanted.split(",")) != set(shape.properties.get(STATISTICS, "").split(",")):
             self._change(table, lambda: self._delta.set_property(table, STATISTICS, wanted))
             done.append(Done(table, "mend statistics", f"{STATISTICS} = {wanted}"))
+        feeds = self._lake.wanted(spec).get(CHANGE_DATA_FEED)
+        if feeds and shape.properties.get(CHANGE_DATA_FEED) != feeds:
+            self._change(table, lambda: self._delta.set_property(table, CHANGE_DATA_FEED, feeds))
+            done.append(Done(table, "record changes", f"{CHANGE_DATA_FEED} = {feeds}, from here on"))
         return done
 
     def drop(self, spec: TableSpec, days: Iterable[date]) -> list[Done]:

@@ -24,14 +24,20 @@ class Restatement:
     rows: list[dict[str, Any]]
 
 
-def restatement(lake: Lake, run_id: str) -> Restatement:
+def restatement(lake: Lake, run_id: str, as_of: date | None = None) -> Restatement:
     """The snapshot of a run beside the one published now; of the run that published it, beside the one it replaced.
 
     `run_id` may be cut short, as long as one run alone begins so. One shuffle of both, by segmentation and customer.
-    Raises: InputError where there is no such run, nothing to compare with, or its tables are vacuumed.
+    Raises: InputError where there is no such run, it is of another date than `as_of`, there is nothing to compare with,
+        or its tables are vacuumed.
     """
     now = published(lake)
     own = _run(now, run_id)
+    if as_of not in (None, own["as_of"]):
+        raise InputError(
+            f"--diff: run {own['run_id']} made the snapshot of {own['as_of']}, and --as-of is {as_of}; ask with "
+            f"--as-of {own['as_of']}"
+        )
     alike = [row for row in now.runs if row["job"] in SNAPSHOT_JOBS and row["as_of"] == own["as_of"]]
     if len(alike) < 2:
         raise InputError(f"run {own['run_id']} is the only one that made the snapshot of {own['as_of']}")

@@ -82,10 +82,11 @@ def generate(cache: Path, events: int, seed: int, *, raw: bool, people: int | No
 
 
 def day_of_raws(people: int, first: date, day: int, seed: int = 0) -> Iterator[pa.Table]:
-    """The raw rows of so many days after a first one, a table a source: orders of no other data set, with faults."""
-    rng = np.random.default_rng([seed, day, 11])
-    whole = month_of_block(0, people, len(MONTHS) - 2, seed + day)
-    mine = whole.take(np.sort(rng.choice(len(whole), len(whole) // 30, replace=False)))
+    """The raw rows of the day so many after a first one, a table a source, with faults: as much as a month brings.
+
+    Its orders are in no other data set, and of no other day.
+    """
+    mine = month_of_block(0, people, len(MONTHS) - 2, seed + day)
     begins = int(np.datetime64(first, "s").astype(np.int64)) + day * SECONDS
     orders = (np.int64(900) + day) * 10_000_000_000 + mine.order % 10_000_000
     rows = Rows(**vars(mine) | {"seconds": begins + mine.seconds % SECONDS, "order": orders})

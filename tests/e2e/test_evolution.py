@@ -187,6 +187,8 @@ def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     assert "value: 10 customers before, 10 after; EUR" in said.out
     assert ("lapsed", "frequent", "1", "60.00", "62.00") in said.rows
     assert rfm_spark(spark, "show", config, "--as-of", SEPTEMBER, "--diff", "nobody").code == 2
+    said = rfm_spark(spark, "show", config, "--as-of", "2001-01-01", "--diff", done.run_id)
+    assert (said.code, f"ask with --as-of {SEPTEMBER}" in " ".join(said.log.split())) == (2, True)
     older = project.segment(spark, as_of=AUGUST)
     assert project.read(spark, "segment_changes").filter(f"run_id = '{older.run_id}'").isEmpty()
 

@@ -76,6 +76,23 @@ def test_orders_and_refunds(spark, policy, refunded):
     if policy == "ignore":
         found.pop(("all", FEB), None)  # its day is there, and holds nothing
     assert found == UNTOUCHED | refunded
+    shared = _as_of(activity, events, policy)
+    sums = ("orders", "amount", "contacts", "engagements", "duration_seconds")
+    for day in (JAN, FEB, LATE, AS_OF, date(2024, 4, 1)):  # what is kept for several dates sums to the same
+        one, other = (
+            frame.groupBy("customer_key", "activity_date").agg(*(F.sum(name).cast("decimal(38,2)") for name in sums))
+            for frame in (activity.activity(events, policy, day), shared(day))
+        )
+        assert sorted(map(str, map(tuple, one.collect()))) == sorted(map(str, map(tuple, other.collect()))), day
     (touched,) = [row for row in rows if row["customer_key"] == "touched"]
     assert (touched["contacts"], touched["engagements"], touched["duration_seconds"]) == (1, 2, 42)
     assert (touched["orders"], touched["amount"]) == (0, Decimal("0.00"))
+
+
+def _as_of(activity, events, policy):
+    from rfm_spark.pipelines.ingest import SharedActivity
+
+    rows = activity.by_customer(events)
+    days, rest = activity.by_day(rows, policy), activity.of_several_days(rows, policy)
+    assert rest.select("customer_key").distinct().count() == (4 if policy == "net_on_order_date" else 2)
+    return lambda day: SharedActivity(policy, days, rest).as_of(day, None)

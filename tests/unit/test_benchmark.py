@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,44 @@ def test_contacts_beside_orders(tmp_path):
     assert max(customers for _, _, customers, _ in found) == pytest.approx(1_000, rel=0.1)
     assert all(dated)
     assert one_more_day.data_of(tmp_path, "contacts", 200_000, SEED) == data
+
+
+def test_a_day_that_lands_is_the_same_whatever_lies_below_and_no_day_is_another(tmp_path):
+    landed = {}
+    for name, day in (("one", 0), ("again", 0), ("next", 1)):
+        rows = one_more_day.land({source: str(tmp_path / name / source) for source in job.SOURCES}, day)
+        files = f"'{tmp_path}/{name}/*/*.parquet'"
+        lines = duckdb.sql(f"select line_id, sold_at, total from {files} order by all").fetchall()
+        assert len(lines) == rows > 1_000
+        landed[name] = lines
+        days = f"select distinct sold_at::date from {files} where sold_at > '1980-01-01'"
+        assert [found for (found,) in duckdb.sql(days).fetchall()] == [job.AS_OF + timedelta(days=day)]
+    assert landed["one"] == landed["again"]
+    assert not {line for line, *_ in landed["one"]} & {line for line, *_ in landed["next"]}
+
+
+def test_what_is_stored_of_a_day_is_told_in_lines():
+    taken = {"wall_seconds": 3.0, "cpu_seconds": 2.0}
+    done = {"status": "done", "message": "", **taken}
+    found = {
+        "processes": {"segment": done, "ingest": done, "run": done},
+        "cost": {"cpu_seconds": 0.5, "wall_seconds": 0.6},
+        "back_fill": {"snapshots": 12, "cost": {"cpu_seconds": 7.5, "wall_seconds": 8.5}, **taken},
+        "ingests": [{"rows": 8674, **taken}, {"rows": 8731, **taken}],
+        "peers": {"DuckDB": {"status": "done", **taken}, "Polars": {"status": "timeout", "wall_seconds": 9.0}},
+    }
+    lines = one_more_day.told(found)
+    assert [line.split(":")[0] for line in lines] == [
+        "segment",
+        "back-fill",
+        "ingest",
+        "from start to end of a process",
+    ]
+    assert "12 snapshots take 7.5 times the CPU" in lines[1]
+    assert "8,731 rows takes 3.0 s" in lines[2]
+    assert lines[3].endswith("DuckDB 3.0 s, CPU 2.0 s; Polars timeout after 9.0 s")
+    failed = {"processes": {"segment": {"status": "failed", "message": "no such file"}}, "peers": {}}
+    assert one_more_day.told(failed) == ["segment: failed no such file"]
 
 
 @pytest.mark.parametrize("which", ["classic", "whole"])

@@ -50,11 +50,18 @@ def test_what_only_spark_runs_is_refused_all_at_once(tmp_path):
     put(data, "sources.0.path", ...)
     put(data, "sources.0.options", ...)
     put(data, "sources.0.table", "shop.orders")
-    put(data, "lake", {"catalog": "main", "schema": "shop"})
+    put(data, "lake", {"catalog": "main", "schema": "shop", "change_data_feed": True})
     config = load(write(tmp_path / "project.yaml", data))
     engines.require("spark", config)
     with pytest.raises(ConfigError) as caught:
+        engines.require("sail", config, writes=True)
+    assert [fault.path for fault in caught.value.faults] == [
+        "sources.orders.format",
+        "lake.catalog",
+        "lake.change_data_feed",
+    ]
+    with pytest.raises(ConfigError) as caught:
         engines.require("sail", config)
-    assert [fault.path for fault in caught.value.faults] == ["sources.orders.format", "lake.catalog"]
+    assert "lake.change_data_feed" not in [fault.path for fault in caught.value.faults]
     with pytest.raises(ConfigError, match="found flink, expected spark or sail"):
         engines.require("flink", config)
