@@ -13,7 +13,7 @@ from postgres import PASSWORD, USER, VARIABLE
 
 AS_OF = date(2024, 7, 1)
 DATA = shipped.ROOT / "conf" / "data"
-pytestmark = pytest.mark.on_sail
+pytestmark = pytest.mark.slow_on_spark
 
 
 @pytest.fixture
