@@ -51,7 +51,10 @@ class Kept:
         On a cluster they are kept as all else, since an executor that is lost would take them along.
         """
         if engines.of(frame.sparkSession).caches and session.on_one_machine(frame.sparkSession):
-            return frame.localCheckpoint()
+            cached = frame.persist()  # whose size is measured: an estimate is a product that many rounds make endless
+            cut = cached.localCheckpoint()
+            cached.unpersist()
+            return cut
         return self.keep(frame)
 
     def release(self) -> None:
