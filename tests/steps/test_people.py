@@ -95,7 +95,7 @@ def test_on_a_cluster_plans_stay_as_long_whatever_the_levels(spark, lake_path, c
     links = {(node + shift, f"type_{n}", f"{n} {node}") for n in range(2) for node in range(4) for shift in (0, 2**n)}
     numbers = {value: number for number, value in enumerate(sorted({link[1:] for link in links}))}
     plans, kept = {}, Kept()
-    owners = [(node, "crm") for node in range(8)]
+    owners = [(node, "crm") for node in range(6)]
     nodes = kept.keep(local_frame(spark, owners, [("node", "bigint"), ("source", "string")]))
     found = numbered(spark, kept, links, numbers)
     for levels in (1, 2):
