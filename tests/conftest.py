@@ -3,19 +3,11 @@
 It is a classic Spark session, or with RFM_SPARK_TEST_ENGINE=sail one of Sail; the two do not live in one process.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ENGINE = os.environ.get("RFM_SPARK_TEST_ENGINE", "spark")
-TEST_SETTINGS = {
-    "spark.master": "local[2]",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
-}
+from settings import ENGINE, TEST_SETTINGS
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,7 +37,8 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
             yield spark
         return
     folder = tmp_path_factory.mktemp("spark")
-    spark = session.build(small=True, conf=TEST_SETTINGS | {"spark.sql.warehouse.dir": str(folder / "warehouse")})
+    # not the small one: a session that lives this long gains from the second compiler
+    spark = session.build(small=False, conf=TEST_SETTINGS | {"spark.sql.warehouse.dir": str(folder / "warehouse")})
     yield spark
     spark.stop()
 
