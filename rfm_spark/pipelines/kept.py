@@ -1,6 +1,7 @@
 """Frames that are used more than once: in the engine's cache, or where it has none each as a file, until released."""
 
 import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ class Kept:
 
     def __init__(self) -> None:
         self._cached: list[DataFrame] = []
+        self._views: list[tuple[SparkSession, str]] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._files = 0
 
@@ -22,7 +24,7 @@ class Kept:
         """The same rows, computed once. A file is of this machine, and only its owner may look into its folder."""
         if engines.of(frame.sparkSession).caches:
             self._cached.append(frame.persist())
-            return frame
+            return self._named(frame) if engines.is_connect(frame.sparkSession) else frame
         path = self._path()
         frame.write.parquet(path)
         return frame.sparkSession.read.schema(frame.schema).parquet(path)
@@ -39,6 +41,13 @@ class Kept:
         Path(path).mkdir()
         parquet.write_table(table, f"{path}/part.parquet")
         return spark.read.parquet(path)
+
+    def _named(self, frame: DataFrame) -> DataFrame:
+        """The same frame by a name: else its whole plan is sent along with each use, and one too deep cannot be."""
+        name = f"kept_{uuid.uuid4().hex}"
+        frame.createTempView(name)
+        self._views.append((frame.sparkSession, name))
+        return frame.sparkSession.table(name)
 
     def _path(self) -> str:
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="rfm_spark-")
@@ -61,6 +70,9 @@ class Kept:
         """Let go of all: a later run of the session would read it in place of files that have changed."""
         while self._cached:
             self._cached.pop().unpersist()
+        while self._views:
+            spark, name = self._views.pop()
+            spark.catalog.dropTempView(name)
         if self._folder:
             self._folder.cleanup()
             self._folder = None

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from e2e import people
 
 pytestmark = pytest.mark.slow
 
@@ -17,14 +18,16 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "conf" / "cdnow.yaml"
 AS_OF = date(1998, 7, 1)
 TABLES = ("events", "quarantine", "customer_metrics", "cut_points", "customer_segments", "segment_profiles")
-NOT_CONTENT = {"ingested_run_id", "run_id", "ingest_date"}
+OF_PEOPLE = (*TABLES, "customers", "identities", "identity_links", "identity_changes", "segment_migrations")
+NOT_CONTENT = {"ingested_run_id", "first_seen_run_id", "key_since", "run_id", "ingest_date"}
 
 
-@pytest.fixture
-def server(tmp_path):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
     """The address of a Spark Connect server with Delta."""
     import pyspark
 
+    tmp_path = tmp_path_factory.mktemp("server")
     home = Path(pyspark.__file__).parent
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -71,23 +74,44 @@ def server(tmp_path):
 def test_connect_gives_the_classic_result(spark, server, tmp_path):
     from rfm_spark import Project
 
-    command = Path(sys.executable).with_name("rfm-spark")
     for job in ("run", "segment"):  # the second again, at the same date
-        done = subprocess.run(
-            [command, job, CONFIG, "--as-of", str(AS_OF), "--lake", tmp_path / "connect"],
-            env=os.environ | {"SPARK_REMOTE": server, "RFM_SPARK_DEBUG": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert "champions" in done.stdout
+        assert "champions" in command(server, job, CONFIG, AS_OF, tmp_path / "connect")
     classic = Project.load(CONFIG, lake=str(tmp_path / "classic"))
     classic.run(spark, as_of=AS_OF)
     connect = Project.load(CONFIG, lake=str(tmp_path / "connect"))
     for table in TABLES:
         assert content(connect.read(spark, table)) == content(classic.read(spark, table)), table
     assert sorted(row["job"] for row in connect.read(spark, "runs").collect()) == ["run", "segment"]
+
+
+def test_people_are_joined_over_connect(spark, server, tmp_path):
+    """The second run joins one more to Bob, and so another: their device has customers few enough then."""
+    from rfm_spark import Project
+
+    config = people.example(tmp_path)
+    classic = Project.load(config, lake=str(tmp_path / "classic"))
+    for day, more in ((date(2024, 6, 1), []), (date(2024, 6, 2), [("l6", "s4", "bob@example.com", None, "d9")])):
+        if more:
+            people.shop(tmp_path, "2.csv", more)
+        command(server, "run", config, day, tmp_path / "connect")
+        classic.run(spark, as_of=day)
+    connect = Project.load(config, lake=str(tmp_path / "connect"))
+    for table in OF_PEOPLE:
+        assert content(connect.read(spark, table)) == content(classic.read(spark, table)), table
+    assert [row["change"] for row in connect.read(spark, "identity_changes").collect()] == ["merge"] * 2
+
+
+def command(server: str, job: str, config: Path, day: date, lake: Path) -> str:
+    """What the command prints that connects to the server."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("rfm-spark"), job, config, "--as-of", str(day), "--lake", lake],
+        env=os.environ | {"SPARK_REMOTE": server, "RFM_SPARK_DEBUG": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def content(frame) -> list[str]:
