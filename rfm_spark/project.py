@@ -17,7 +17,8 @@ from rfm_spark.lake import Lake
 from rfm_spark.pipelines import ledger, watermarks
 from rfm_spark.pipelines.audit import Audit, audit
 from rfm_spark.pipelines.backfill import backfill
-from rfm_spark.pipelines.ingest import ingest, replay, stored
+from rfm_spark.pipelines.ingest import ingest, replay
+from rfm_spark.pipelines.ingested import stored
 from rfm_spark.pipelines.maintain import maintain
 from rfm_spark.pipelines.measure import measure
 from rfm_spark.pipelines.published import CURRENT, HISTORY, published

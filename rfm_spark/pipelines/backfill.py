@@ -8,7 +8,7 @@ from datetime import date
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import RefundPolicy
-from rfm_spark.pipelines.ingest import Ingested, SharedActivity, stored
+from rfm_spark.pipelines.ingested import Ingested, SharedActivity, stored
 from rfm_spark.pipelines.kept import Kept
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.pipelines.segment import segment

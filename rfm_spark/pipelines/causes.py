@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from rfm_spark.config.attributes import used_attributes, used_names, used_predictions
 from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import Cuts
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.measured import measured_by
 from rfm_spark.sql import union
 from rfm_spark.steps import metrics, migrations, periods, scores, segments

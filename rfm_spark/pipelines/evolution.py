@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, placed_again
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.measured import EVENTS_SEEN
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.pipelines.run_record import Run

@@ -15,7 +15,7 @@ from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, Campaign, Succes
 from rfm_spark.errors import EnvironmentFault, InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.assignments import Study, study_of
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import holdouts, uplift

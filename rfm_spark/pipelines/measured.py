@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import __version__, engines
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union

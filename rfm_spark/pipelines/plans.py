@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.campaigns import TREATMENT, Campaign
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import send_times, targeting, uplift
 from rfm_spark.steps.targeting import HELD_OUT, SELECTED

@@ -12,7 +12,7 @@ from rfm_spark.config.prediction import BASELINE, VALUE_MODEL
 from rfm_spark.errors import ConfigError, Fault, GateError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import segment_forecasts
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps.prediction import choice, gamma_gamma, scores, statistics

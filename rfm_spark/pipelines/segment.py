@@ -16,7 +16,7 @@ from rfm_spark.local import local_frame
 from rfm_spark.pipelines import drift
 from rfm_spark.pipelines.causes import Snapshot
 from rfm_spark.pipelines.evolution import evolve, previous
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.measured import customer_metrics
 from rfm_spark.pipelines.predicted import with_predictions
 from rfm_spark.pipelines.published import Published, published

@@ -19,7 +19,7 @@ from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, TREATMENT, Campa
 from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import exports
-from rfm_spark.pipelines.ingest import Ingested
+from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.plans import planned
 from rfm_spark.pipelines.predicted import with_predicted_value
 from rfm_spark.pipelines.published import Published, published

@@ -90,7 +90,7 @@ def test_orders_and_refunds(spark, policy, refunded):
 
 
 def _as_of(activity, events, policy):
-    from rfm_spark.pipelines.ingest import SharedActivity
+    from rfm_spark.pipelines.ingested import SharedActivity
 
     rows = activity.by_customer(events)
     days, rest = activity.by_day(rows, policy), activity.of_several_days(rows, policy)
