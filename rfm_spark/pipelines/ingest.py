@@ -242,7 +242,8 @@ def _settle(
     ]
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
-    recorded = [_recorded(frame, refunds=nets_orders, hashed=held.may_pass is not None) for frame in judged]
+    hashed = held.may_pass is not None
+    recorded = [run.reused(_recorded(frame, refunds=nets_orders, hashed=hashed)) for frame in judged]
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
     changed = delivered.files(ledger.CHANGED) if existing is not None else []
     keep = run.cut if few else run.keep

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 _PR_SET_CHILD_SUBREAPER = 36
 _EVERY_SECONDS = 0.05
 _SAMPLED_EVERY_SECONDS = 0.2
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @dataclass
@@ -51,8 +53,7 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
         if not still_there:
             break
         if not ended and time.monotonic() >= sample_at:
-            tree = list(descendants(os.getpid()))
-            peak = max(peak, sum(map(_memory_mb, tree)))
+            peak = max(peak, _memory_mb(list(descendants(os.getpid()))))
             sample_at = time.monotonic() + _SAMPLED_EVERY_SECONDS
             late = time.monotonic() - began > timeout_seconds
             if late or peak > memory_mb:
@@ -98,11 +99,35 @@ def descendants(of: int) -> Iterator[int]:
         below += parents.get(pid, [])
 
 
-def _memory_mb(pid: int) -> float:
-    """Its resident memory, pages that several processes share divided among them, or a fork would count twice."""
+def _memory_mb(tree: Sequence[int]) -> float:
+    """The resident memory of processes.
+
+    Of those that run one program, pages that they share are divided among them, or a fork would count twice. That is
+    asked for there alone: the kernel walks through all pages for it, and what is measured waits for it meanwhile.
+    """
+    programs = {pid: _program(pid) for pid in tree}
+    times = Counter(programs.values())
+    return sum(_shared_mb(pid) if times[program] > 1 else _resident_mb(pid) for pid, program in programs.items())
+
+
+def _program(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:  # it has just ended
+        return ""
+
+
+def _resident_mb(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MB
+    except OSError:
+        return 0.0
+
+
+def _shared_mb(pid: int) -> float:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # it has just ended
+    except OSError:
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 

@@ -88,24 +88,25 @@ def _table(title: str, results: list[dict[str, Any]]) -> str:
     ]
     for side in SIDES[results[0]["job"]]:
         name = f"**{side}**" if side == OURS else side
-        cells = [_cell(r["sides"].get(side)) for r in results]
+        cells = [_cell(r["sides"].get(side), r["repeats"]) for r in results]
         lines.append(f"| {name} | {' | '.join(cells)} | {_verdict(side, results)} |")
     for floor, told in (("scan", "reading the columns alone"), ("start", "starting alone")):
         for side in SIDES[floor]:
-            cells = [_cell(r["floors"].get(floor, {}).get(side)) for r in results]
+            cells = [_cell(r["floors"].get(floor, {}).get(side), r["repeats"]) for r in results]
             if any(cell != "–" for cell in cells):
                 lines.append(f"| {side}, {told} | {' | '.join(cells)} | |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(found: dict[str, Any] | None) -> str:
+def _cell(found: dict[str, Any] | None, repeats: int) -> str:
     if found is None:
         return "–"
     if found["status"] != "done":
         return f"{found['status']} after {found['wall_seconds']:,.0f} s"
     wall, cpu, peak = found["wall_seconds"], found["cpu_seconds"], found["peak_mb"] / 1024
     digits = 1 if wall < 100 else 0
-    return f"{wall:,.{digits}f} · {cpu:,.{digits}f} · {peak:.1f}"
+    fewer = f" ({found['runs']} run)" if found.get("runs", repeats) < repeats else ""
+    return f"{wall:,.{digits}f} · {cpu:,.{digits}f} · {peak:.1f}{fewer}"
 
 
 def _verdict(side: str, results: list[dict[str, Any]]) -> str:

@@ -43,6 +43,11 @@ SIDES |= {job: {side: (module, job) for side, module in _FLOORS.items()} for job
 DELTA = (OURS, ON_SAIL, SAME_CUTS, NTILE)  # the others leave Parquet
 
 
+def one(job: str, side: str, folder: str, out: str) -> None:
+    """A side's work, in its own process."""
+    work(job, side)(Data(Path(folder)), Path(out))
+
+
 def work(job: str, side: str) -> Callable[[Data, Path], None]:
     """The function that does it; only its own engine is imported."""
     module, name = SIDES[job][side]
