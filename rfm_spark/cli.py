@@ -336,7 +336,8 @@ def _project(config: Path, overrides: list[str] | None, lake: str | None, engine
     engines.require(engine, loaded)
     warnings = configs.warnings(loaded)
     if warnings:
-        log.print(f"{len(warnings)} warnings about the project file: `rfm-spark check {config}` lists them")
+        told = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+        log.print(f"{told} about the project file: `rfm-spark check {config}` lists them")
 
     from rfm_spark.project import Project
     from rfm_spark.report.progress import Progress

@@ -67,6 +67,11 @@ class EnvironmentFault(RfmSparkError):
     exit_code = 5
     status = "environment"
 
+    @classmethod
+    def not_installed(cls, package: str | None, whom: str, extra: str) -> "EnvironmentFault":
+        """A package of one of the extras is missing; `whom` needs it."""
+        return cls(f"the package {package} is not installed, which {whom} needs: pip install 'rfm-spark[{extra}]'")
+
 
 class SchemaMismatch(RfmSparkError):
     """A frame does not fit the declared schema of its table; all differences are listed."""

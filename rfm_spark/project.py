@@ -117,8 +117,7 @@ class Project:
         try:
             from rfm_spark.pipelines.predict import predict
         except ImportError as missing:
-            told = f"the package {missing.name} is not installed, which predict needs: install rfm-spark[predict]"
-            raise EnvironmentFault(told) from None
+            raise EnvironmentFault.not_installed(missing.name, "predict", "predict") from None
         with self._run(spark, "predict", as_of) as run:
             outcome = predict(run, stored(run), force=force, tell=tell)
         return run, outcome

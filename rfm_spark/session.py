@@ -189,10 +189,7 @@ def _connect(url: str, whom: str = "SPARK_REMOTE") -> SparkSession:
         socket.create_connection((address.hostname or "localhost", address.port or 15002), timeout=10).close()
         return SparkSession.builder.remote(url).create()
     except ImportError as error:
-        raise EnvironmentFault(
-            f"{whom} is asked for, but the Spark Connect client is not installed ({error.name}): "
-            "install rfm-spark[connect]."
-        ) from None
+        raise EnvironmentFault.not_installed(error.name, f"{whom} by Spark Connect", "connect") from None
     except Exception as error:  # gRPC's own classes, which the core does not import
         raise EnvironmentFault(f"Spark Connect does not answer at {whom}: {_first_line(error)}") from None
 
@@ -203,7 +200,7 @@ def _sail() -> SparkSession:
     try:
         from pysail.spark import SparkConnectServer
     except ImportError:
-        raise EnvironmentFault("Sail is not installed: install rfm-spark[sail], or use --engine spark.") from None
+        raise EnvironmentFault.not_installed("pysail", "--engine sail", "sail") from None
     try:
         if not _servers:
             _servers.append(SparkConnectServer())  # it would end with its last reference

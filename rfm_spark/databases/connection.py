@@ -59,7 +59,7 @@ class Database:
         try:
             import psycopg
         except ImportError:
-            raise EnvironmentFault(f"{self.path}: psycopg is not installed: install rfm-spark[jdbc]") from None
+            raise EnvironmentFault.not_installed("psycopg", self.path, "jdbc") from None
         place = _POSTGRESQL.fullmatch(self.url)
         if place is None:
             raise EnvironmentFault(f"{self.path}.url: found jdbc:{self.kind}, expected jdbc:postgresql for this")

@@ -92,7 +92,7 @@ def _prepare_sail(spark: SparkSession, database: Database) -> None:
     try:
         from pysail.spark.datasource.jdbc import JdbcDataSource
     except ImportError:
-        raise EnvironmentFault(f"{database.path}: connectorx is not installed: install rfm-spark[jdbc]") from None
+        raise EnvironmentFault.not_installed("connectorx", database.path, "jdbc") from None
     database.connect().close()
     spark.dataSource.register(JdbcDataSource)
 

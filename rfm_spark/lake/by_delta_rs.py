@@ -184,7 +184,5 @@ def _deltalake() -> Any:
         import deltalake
         import deltalake.exceptions
     except ImportError:
-        raise EnvironmentFault(
-            "the package deltalake is not installed, which this engine needs: install rfm-spark[sail]"
-        ) from None
+        raise EnvironmentFault.not_installed("deltalake", "this engine", "sail") from None
     return deltalake

@@ -216,9 +216,7 @@ def require(identity: Identity) -> None:
         try:
             __import__(name)
         except ImportError:
-            raise EnvironmentFault(
-                f"the package {name} is not installed, which the section identity needs: install rfm-spark[identity]"
-            ) from None
+            raise EnvironmentFault.not_installed(name, "the section identity", "identity") from None
 
 
 def _numbered(rows: DataFrame, of: Sequence[str], number: str, cut: people.Cut) -> tuple[DataFrame, int]:

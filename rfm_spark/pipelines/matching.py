@@ -63,9 +63,7 @@ def scored(table: Any, asked: Probabilistic) -> list[tuple[int, int, str, float]
         import splink.comparison_library as library
         from splink import DuckDBAPI, Linker, SettingsCreator, block_on
     except ImportError:
-        raise EnvironmentFault(
-            "the package splink is not installed, which identity.probabilistic needs: install rfm-spark[identity]"
-        ) from None
+        raise EnvironmentFault.not_installed("splink", "identity.probabilistic", "identity") from None
     blocks: Sequence[Sequence[str]] = asked.block_on or _blocks(asked.compare)
     rules: list[Any] = [block_on(*names) for names in blocks]
     settings = SettingsCreator(

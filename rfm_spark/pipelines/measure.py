@@ -32,7 +32,7 @@ def measure(run: Run, data: Ingested) -> None:
         EnvironmentFault without scipy.
     """
     if find_spec("scipy") is None:
-        raise EnvironmentFault("measure needs scipy, which is not installed: pip install 'rfm-spark[measure]'")
+        raise EnvironmentFault.not_installed("scipy", "measure", "measure")
     earlier = published(run.lake)
     with run.stage("assignments") as stage:
         studies = [study for campaign in _measurable(run) if (study := study_of(run, earlier, campaign))]

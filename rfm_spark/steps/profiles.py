@@ -8,12 +8,15 @@ from decimal import Decimal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from rfm_spark.config.models import Segmentation
 from rfm_spark.order_statistics import Quantile, Summary, cleaned, summarise
 from rfm_spark.sql import try_decimal
 
 _ERROR = 0.001  # in rank, of the brackets that locate medians; the medians are exact
+_EXACT = "decimal(28,6)"
+_WHOLE_MILLIONTHS = 9e9  # whose millionths a double holds
 _SEPARATOR = "\x1f"
 
 
@@ -103,8 +106,14 @@ def _nobody(totals: Mapping[str, Column], medians: Iterable[Quantile]) -> Summar
 
 
 def _exact(frame: DataFrame, column: str) -> Column:
-    """A metric as a decimal: a sum of those does not depend on the order of the rows."""
-    return try_decimal(frame, F.col(column), frame.schema[column].dataType, "decimal(28,6)")
+    """A metric as a decimal of whole millionths: a sum of those does not depend on the order of the rows."""
+    value, data_type = F.col(column), frame.schema[column].dataType
+    by_digits = try_decimal(frame, value, data_type, _EXACT)
+    if not isinstance(data_type, T.DoubleType | T.FloatType):
+        return by_digits
+    millionths = F.floor(value * 1e6 + 0.5).cast("bigint").cast("decimal(20,0)")  # in a seventh of the time
+    whole = (millionths * F.lit(Decimal("0.000001"))).cast(_EXACT)
+    return F.when(F.abs(value) < _WHOLE_MILLIONTHS, whole).otherwise(by_digits)
 
 
 def _mean(total: Decimal | None, n: int | None) -> float | None:

@@ -3,10 +3,10 @@
 import sys
 from importlib import import_module
 
-# what `measured` starts: a side, a point of a growth, one more day, a side of `predict`, a size of `identity`; only
-# what it needs is imported, or a peer would pay for the packages of all others
+# what `measured` starts: a side, a point of a growth, one more day, a side of `predict`, a size of `identity`, the
+# job on a cluster; only what it needs is imported, or a peer would pay for the packages of all others
 _WORK = {"one": "sides.one", "point": "growth.work", "day": "one_more_day.work"}
-_WORK |= {"predict": "prediction.work", "identity": "people.work"}
+_WORK |= {"predict": "prediction.work", "identity": "people.work", "cluster": "cluster.work"}
 
 
 def _main() -> None:

@@ -3,12 +3,13 @@
 import argparse
 import json
 import os
+import random
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark import check, growth, growth_page, one_more_day, people, prediction, report, sides
+from benchmark import check, cluster, growth, growth_page, one_more_day, people, prediction, report, sides
 from benchmark.generate import generate
 from benchmark.job import Data
 from benchmark.measure import measured
@@ -25,6 +26,9 @@ def main() -> None:
         return
     if asked.identity:
         people.run(asked, asked.cache / "identity" if asked.no_store else RESULTS, say)
+        return
+    if asked.cluster:
+        cluster.run(asked, asked.cache / "cluster" if asked.no_store else RESULTS, say)
         return
     if asked.one_more_day:
         one_more_day.run(asked, asked.cache / "days" if asked.no_store else RESULTS, say)
@@ -61,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     add("--growth-sizes", type=int, nargs="+", help="sizes of the one dimension that is named")
     add("--growth-scale", type=float, default=1.0, help="all events and customers of --growth times this")
     add("--one-more-day", action="store_true", help="a day of ingest, of segment and of both, a back-fill, at --events")
+    add("--cluster", action="store_true", help="the classic job on a cluster of two executors of 2 GB, at --events")
     add("--predict", type=int, nargs="+", help="predict so many customers, here and with lifetimes; 1 GB a million")
     add("--identity", type=int, nargs="+", help="join so many links to people; 10 million take 8 GB of memory")
     add("--engine", default="spark", choices=list(growth.ENGINES), help="of --growth, --one-more-day and --identity")
@@ -114,14 +119,18 @@ def _bench(asked: argparse.Namespace, job: str, events: int) -> None:
 def _interleaved(
     asked: argparse.Namespace, job: str, chosen: list[str], data: Data, *, check_them: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    """Each side once, then each again; what failed for want of time or memory, or takes too long, is not."""
+    """Each side once, then each again in another order, since what runs before one tells on it.
+
+    What failed for want of time or memory, or takes too long, is not tried again.
+    """
     outs = data.folder / "out"
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in chosen}
     shutil.rmtree(outs, ignore_errors=True)
     outs.mkdir()
     reference = outs / "reference"
-    for _ in range(asked.repeats):
-        for side in chosen:
+    for number in range(asked.repeats):
+        shuffled = random.Random(f"{asked.seed}-{number}").sample(chosen, len(chosen))
+        for side in shuffled if number else chosen:  # the first is what the others are checked against
             if any(run["status"] != "done" or run["wall_seconds"] > asked.once_above for run in runs[side]):
                 continue
             out = outs / side.replace(" ", "_").replace(",", "")

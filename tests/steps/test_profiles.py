@@ -69,6 +69,23 @@ def test_profiles(spark, monkeypatch, gathered):
     assert rows["other", "good"]["monetary"] == 2 * LARGE  # wider than one customer's
 
 
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([0.1234567, 0.2], (0.123457 + 0.2) / 2),  # millionths
+        ([-0.1, 0.3], 0.1),
+        ([1e15 + 0.5, 1.0], (1e15 + 1.5) / 2),  # whose millionths are beyond a double's digits
+        ([float("nan"), 4.0], 4.0),
+    ],
+)
+def test_means_of_fractions_are_those_of_their_millionths(spark, values, mean):
+    from rfm_spark.steps import profiles
+
+    rows = [("value", "good", 1, Decimal("1.00"), value) for value in values]
+    done = profiles.profile(local_frame(spark, rows, COLUMNS), SEGMENTATIONS[:1], SNAPSHOT, len(rows))
+    assert done.rows[0][8 + METRICS.index("ratio")] == mean
+
+
 def test_an_assigned_frame_is_narrowed_to_what_is_profiled(spark):
     """A criterion's name stands for its score there; its value has a column of its own."""
     from rfm_spark.steps import profiles
