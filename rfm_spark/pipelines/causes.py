@@ -44,32 +44,41 @@ class Snapshot:
         return next((one for one in self.config.segmentations if one.name == name), None)
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """Who (customer_key) has an event that an earlier snapshot had not seen, and whether any may be dated before it."""
+
+    customers: DataFrame
+    late: bool
+
+
 def in_both(before: Snapshot, now: Snapshot) -> list[str]:
     """The segmentations that both snapshots have, in today's order."""
     return [one.name for one in now.config.segmentations if before.segmentation(one.name) is not None]
 
 
 def placed_again(
-    before: Snapshot, now: Snapshot, data: Ingested, fresh: DataFrame | None, moving: DataFrame, cut: Cut
+    before: Snapshot, now: Snapshot, data: Ingested, unseen: Unseen | None, moving: DataFrame, cut: Cut
 ) -> DataFrame:
     """The movers with one column a variant, the segment they would be in; see `migrations.with_causes`.
 
-    Reads: `data`, all that is known now; `fresh` (customer_key), who has an event that the earlier snapshot had not
-        seen, None where that is not told; `moving`, changes within the population; `cut`, as that of a run.
+    Reads: `data`, all that is known now; `unseen`, None where that is not told; `moving`, changes within the
+        population; `cut`, as that of a run.
     Rules: late_data is the earlier date with today's events; time_passing today's date with events before the earlier
         one; cut_points and rules (criteria and the reference period among them) are today's, on the earlier metrics.
         Where the criteria differ, cut-points fit to no other rules and count with them.
-    Events of fresh movers are read and shuffled by customer, once, or twice where the projects measure otherwise; then
-    the movers' metrics are, twice.
+    Events of movers who have unseen ones are read and shuffled by customer, once, or twice where the projects measure
+    otherwise; then the movers' metrics are, twice.
     """
     alike = measured_by(before.config) == measured_by(now.config)
     there = {*before.metrics.columns, *now.metrics.columns}
     names = sorted(there & (used_names(before.config) | used_names(now.config)))
     # sub-periods of the whole span begin elsewhere for everybody where the first event is another
-    told = fresh if alike and not now.config.reference_period.all else None
+    told = unseen if alike and not now.config.reference_period.all else None
     measured = _measured(before, now, data, told, moving, cut, names, alike=alike)
     rows = cut(moving.join(measured, "customer_key"))
-    each = (_placed(rows, name, before, now, names, alike=alike) for name in in_both(before, now))
+    late = told is None or told.late
+    each = (_placed(rows, name, before, now, names, alike=alike, late=late) for name in in_both(before, now))
     placed = union(frame for frames in each for frame in frames)
     variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
     return placed.groupBy(*moving.columns).agg(
@@ -78,12 +87,12 @@ def placed_again(
 
 
 def _placed(
-    rows: DataFrame, name: str, before: Snapshot, now: Snapshot, names: Sequence[str], *, alike: bool
+    rows: DataFrame, name: str, before: Snapshot, now: Snapshot, names: Sequence[str], *, alike: bool, late: bool
 ) -> Iterator[DataFrame]:
     """One row a mover and variant, a frame for each set of rules and cut-points."""
     keys = ["segmentation", "customer_key", "from_segment", "to_segment"]
     mine = rows.filter(F.col("segmentation") == name)
-    for rules, cuts, config, sources in _variants(name, before, now, alike=alike):
+    for rules, cuts, config, sources in _variants(name, before, now, alike=alike, late=late):
         each = [
             F.struct(F.lit(variant).alias("_variant"), *(F.col(f"`{source}.{name}`").alias(name) for name in names))
             for variant, source in sources.items()
@@ -98,7 +107,7 @@ def _placed(
 
 
 def _variants(
-    name: str, before: Snapshot, now: Snapshot, *, alike: bool
+    name: str, before: Snapshot, now: Snapshot, *, alike: bool, late: bool
 ) -> Iterator[tuple[Segmentation, Mapping[str, Cuts], ProjectConfig, dict[str, str]]]:
     """(rules, cut-points, project, {variant: what is measured}), of variants that can differ from what was."""
     then, today = before.segmentation(name), now.segmentation(name)
@@ -107,9 +116,10 @@ def _variants(
     old, new = before.cuts[name], now.cuts[name]
     same_form = _form(old) == _form(new) and _sql(before.config, then) == _sql(now.config, today)
     same_rules = same_form and alike and _rules(then) == _rules(today)
-    known, aged = (_KNOWN, _AGED) if alike else (_RULED, _RULED_AGED)
-    yield then, old, before.config, {LATE: _KNOWN, TIME: _AGED} | ({BEHAVIOUR: _NOW} if alike else {})
-    of_cuts = {CUTS: _BEFORE, in_turn(CUTS): _KNOWN} if same_form and old != new else {}
+    known, aged = (_KNOWN if late else _BEFORE, _AGED) if alike else (_RULED, _RULED_AGED)
+    of_late = {LATE: _KNOWN} if late else {}
+    yield then, old, before.config, of_late | {TIME: _AGED} | ({BEHAVIOUR: _NOW} if alike else {})
+    of_cuts = {CUTS: _BEFORE} | ({in_turn(CUTS): _KNOWN} if late else {}) if same_form and old != new else {}
     if same_rules:
         yield then, new, before.config, of_cuts | {in_turn(TIME): aged}
         return
@@ -125,7 +135,7 @@ def _measured(
     before: Snapshot,
     now: Snapshot,
     data: Ingested,
-    fresh: DataFrame | None,
+    unseen: Unseen | None,
     moving: DataFrame,
     cut: Cut,
     names: Sequence[str],
@@ -134,13 +144,14 @@ def _measured(
 ) -> DataFrame:
     """One row a mover, with `<source>.<name>` for each column that rules or criteria use."""
     movers = cut(moving.select("customer_key").distinct())
-    anew = movers if fresh is None else movers.join(fresh, "customer_key", "left_semi")
+    anew = movers if unseen is None else movers.join(unseen.customers, "customer_key", "left_semi")
     then, today = (one.metrics.join(movers, "customer_key", "left_semi") for one in (before, now))
     new_attributes = [name for name in now.attributes if name not in before.attributes]
     known = then.join(anew, "customer_key", "left_semi").select(
         "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
     )
-    again = _measures_at(before.config, data, anew, known, before.as_of, {_KNOWN: before.as_of, _AGED: now.as_of}, cut)
+    ages = ({_KNOWN: before.as_of} if unseen is None or unseen.late else {}) | {_AGED: now.as_of}
+    again = _measures_at(before.config, data, anew, known, before.as_of, ages, cut)
     if not alike:
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
         again |= _measures_at(now.config, data, anew, known, before.as_of, days, cut)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines.causes import Snapshot, placed_again
+from rfm_spark.pipelines.causes import Snapshot, Unseen, placed_again
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.measured import EVENTS_SEEN
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
@@ -136,7 +136,7 @@ def _explained(
     if moving.isEmpty():
         movers = moving
     else:
-        movers = placed_again(before, now, data, _fresh(run, earlier, before, data.events), moving, run.cut)
+        movers = placed_again(before, now, data, _unseen(run, earlier, before, data.events), moving, run.cut)
     newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
     movers, newcomers = migrations.by_identity(movers, rekeyed), migrations.came_by_identity(newcomers, rekeyed)
     return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
@@ -146,18 +146,19 @@ def _with_money(changed: DataFrame, measured: DataFrame) -> DataFrame:
     return changed.join(measured.select("customer_key", "monetary"), "customer_key")
 
 
-def _fresh(run: Run, earlier: Published, before: Snapshot, events: DataFrame) -> DataFrame | None:
-    """Customers with an event that the earlier snapshot had not seen; None where events were not just added since."""
+def _unseen(run: Run, earlier: Published, before: Snapshot, events: DataFrame) -> Unseen | None:
+    """Who has an event that the earlier snapshot had not seen; None where events were not just added since."""
     then, today = earlier.made(before.as_of)["counts"].get(EVENTS_SEEN), run.counts.get(EVENTS_SEEN)
     if then is None or today is None:
         return None
-    unseen = run.lake.appended_by("events", then, today)
-    if unseen is None:
+    runs = run.lake.appended_by("events", then, today)
+    if runs is None:
         return None
     new = F.col("event_date") >= F.lit(before.as_of)
-    if unseen:
-        new |= F.col("ingested_run_id").isin(sorted(unseen))
-    return events.filter(new & (F.col("event_date") < F.lit(run.as_of))).select("customer_key").distinct()
+    if runs:
+        new |= F.col("ingested_run_id").isin(sorted(runs))
+    rows = events.filter(new & (F.col("event_date") < F.lit(run.as_of)))
+    return Unseen(rows.select("customer_key").distinct(), late=bool(runs))
 
 
 def _rekeyed(run: Run, earlier: Published, before: Snapshot) -> DataFrame | None:

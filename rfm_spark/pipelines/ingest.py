@@ -242,17 +242,17 @@ def _settle(
     ]
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
-    hashed = held.may_pass is not None
-    recorded = [run.reused(_recorded(frame, refunds=nets_orders, hashed=hashed)) for frame in judged]
+    recorded = [_recorded(frame, refunds=nets_orders, hashed=held.may_pass is not None) for frame in judged]
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
     changed = delivered.files(ledger.CHANGED) if existing is not None else []
     keep = run.cut if few else run.keep
     undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
-    rows = _identify(union(recorded), undeclared=undeclared)
+    rows = union(recorded)
     if few or changed:
-        rows = keep(rows)
-    elif undeclared:
-        rows = run.reused(rows)
+        rows = keep(_identify(rows, undeclared=undeclared))
+    else:  # with their records, which are costly
+        rows = _identify(run.reused(rows), undeclared=undeclared)
+        rows = run.reused(rows) if undeclared else rows
     against = existing.select(*_HELD_AGAINST) if existing is not None else None
     stale = None
     if against is not None and changed:

@@ -12,11 +12,10 @@ from pyspark.sql import types as T
 
 from rfm_spark.config.models import Segmentation
 from rfm_spark.order_statistics import Quantile, Summary, cleaned, summarise
-from rfm_spark.sql import try_decimal
 
 _ERROR = 0.001  # in rank, of the brackets that locate medians; the medians are exact
 _EXACT = "decimal(28,6)"
-_WHOLE_MILLIONTHS = 9e9  # whose millionths a double holds
+_MOST = 9e18
 _SEPARATOR = "\x1f"
 
 
@@ -106,14 +105,17 @@ def _nobody(totals: Mapping[str, Column], medians: Iterable[Quantile]) -> Summar
 
 
 def _exact(frame: DataFrame, column: str) -> Column:
-    """A metric as a decimal of whole millionths: a sum of those does not depend on the order of the rows."""
+    """A metric as a decimal of whole millionths: a sum of those does not depend on the order of the rows.
+
+    A fraction that a bigint does not hold the whole of, or that is none, is null.
+    """
     value, data_type = F.col(column), frame.schema[column].dataType
-    by_digits = try_decimal(frame, value, data_type, _EXACT)
     if not isinstance(data_type, T.DoubleType | T.FloatType):
-        return by_digits
-    millionths = F.floor(value * 1e6 + 0.5).cast("bigint").cast("decimal(20,0)")  # in a seventh of the time
-    whole = (millionths * F.lit(Decimal("0.000001"))).cast(_EXACT)
-    return F.when(F.abs(value) < _WHOLE_MILLIONTHS, whole).otherwise(by_digits)
+        return value.try_cast(_EXACT)
+    whole = F.floor(value)
+    millionths = F.floor((value - whole) * 1e6 + 0.5)  # both exact, and on any engine the same
+    exact = whole.cast("bigint").cast("decimal(20,0)") + millionths.cast("bigint") * F.lit(Decimal("0.000001"))
+    return F.when(F.abs(value) < _MOST, exact.try_cast(_EXACT))
 
 
 def _mean(total: Decimal | None, n: int | None) -> float | None:

@@ -20,8 +20,7 @@ def assign(scored: DataFrame, segmentation: Segmentation) -> DataFrame:
     Raises: ConfigError where a condition does not resolve.
     No shuffle.
     """
-    for i, segment in enumerate(segmentation.segments):
-        _resolve(scored, segment, f"segmentations.{segmentation.name}.segments[{i}].when")
+    _resolve(scored, segmentation)
     return assign_resolved(scored, segmentation)
 
 
@@ -106,10 +105,26 @@ def _pick(values: Sequence[str]) -> Column:
     return F.get(F.array(*(F.lit(value) for value in values)), F.col("_position") - 1)
 
 
-def _resolve(scored: DataFrame, segment: Segment, path: str) -> None:
-    if segment.when is None:
+def _resolve(scored: DataFrame, segmentation: Segmentation) -> None:
+    """All conditions at once; where that fails, each, to tell which of them does not."""
+    path = f"segmentations.{segmentation.name}.segments"
+    conditions = [(f"{path}[{i}].when", one.when) for i, one in enumerate(segmentation.segments) if one.when]
+    if not conditions:
         return
     try:
-        type_of(scored, f"cast({segment.when} as boolean)")
+        type_of(scored, f"struct({', '.join(_as_boolean(when) for _, when in conditions)})")
+    except SqlFault:
+        for where, when in conditions:
+            _resolve_one(scored, when, where)
+        raise
+
+
+def _resolve_one(scored: DataFrame, when: str, path: str) -> None:
+    try:
+        type_of(scored, _as_boolean(when))
     except SqlFault as fault:
         raise ConfigError([Fault(path, str(fault))]) from None
+
+
+def _as_boolean(condition: str) -> str:
+    return f"cast({condition} as boolean)"
