@@ -43,6 +43,21 @@ def test_all_at_once_is_one_after_the_other(spark, folder):
     assert sorted(map(str, feeds[0])) == sorted(map(str, feeds[1]))
 
 
+def test_causes_are_those_of_looking_at_every_mover_again(spark, folder, monkeypatch):
+    """Also where no event came late, which saves a look."""
+    from rfm_spark.pipelines import evolution
+
+    whole, saved = (faults.project(folder / "project.yaml", str(folder / name)) for name in ("whole", "saved"))
+    for project in (whole, saved):
+        project.ingest(spark, as_of=LAST)
+    saved.backfill(spark, FIRST, LAST)
+    monkeypatch.setattr(evolution, "_unseen", lambda *_: None)
+    whole.backfill(spark, FIRST, LAST)
+    assert _rows(saved, spark) == _rows(whole, spark)
+    causes = {row["cause"] for row in saved.read(spark, "segment_migrations").collect()}
+    assert len(causes - {"none", "new"}) > 1  # or nothing was shown
+
+
 def test_the_command(spark, folder):
     config, lake = folder / "project.yaml", str(folder / "command")
     assert rfm_spark(spark, "ingest", config, "--as-of", LAST, "--lake", lake).code == 0
