@@ -14,6 +14,7 @@ from rfm_spark.sql import ISO_DAY, as_text, quoted, try_decimal, type_of
 
 _NUMERIC = ("tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long", "float", "double", "decimal")
 _DAY = r"^\s*(\d{4}-\d{1,2}-\d{1,2})"
+_NEVER_ESCAPED = (T.NumericType, T.BooleanType, T.DateType, T.TimestampType, T.TimestampNTZType)
 _EXACT_INTEGER = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 20}
 
 
@@ -93,20 +94,26 @@ def _event_base(raw: DataFrame, source: Source, names: list[str]) -> Column:
         cells = (F.concat(F.lit(f"{name.lower()}="), _as_text(raw, name)) for name in sorted(names, key=str.lower))
         return F.md5(F.concat_ws("\x1f", *cells))
     known = {name.lower(): name for name in names}
-    parts = [_as_text(raw, known[name.lower()]) for name in declared]
+    columns = [known[name.lower()] for name in declared]
+    parts = [_as_text(raw, name) for name in columns]
     if len(parts) == 1:
         return F.when(F.trim(parts[0]) != "", parts[0])
-    all_of_it = F.concat_ws("", *parts)
-    plain = F.concat_ws("|", *(F.coalesce(part, F.lit("\\N")) for part in parts))
-    escaped = F.concat_ws("|", *(_escaped(part) for part in parts))
-    joined = F.when(all_of_it.contains("|") | all_of_it.contains("\\"), escaped).otherwise(plain)
+    joined = plain = F.concat_ws("|", *map(_or_none, parts))
+    is_text = [not isinstance(raw.schema[name].dataType, _NEVER_ESCAPED) for name in columns]
+    if texts := [part for part, text in zip(parts, is_text, strict=True) if text]:
+        told_apart = [_escaped(part) if text else part for part, text in zip(parts, is_text, strict=True)]
+        all_text, escaped = F.concat_ws("", *texts), F.concat_ws("|", *map(_or_none, told_apart))
+        joined = F.when(all_text.contains("|") | all_text.contains("\\"), escaped).otherwise(plain)
     return F.when(F.coalesce(*parts).isNotNull(), joined)
+
+
+def _or_none(part: Column) -> Column:
+    return F.coalesce(part, F.lit("\\N"))
 
 
 def _escaped(part: Column) -> Column:
     """One part of a joined identity, so that no two lists of parts join alike."""
-    escaped = F.replace(F.replace(part, F.lit("\\"), F.lit("\\\\")), F.lit("|"), F.lit("\\|"))
-    return F.coalesce(escaped, F.lit("\\N"))
+    return F.replace(F.replace(part, F.lit("\\"), F.lit("\\\\")), F.lit("|"), F.lit("\\|"))
 
 
 def _as_text(raw: DataFrame, name: str) -> Column:
