@@ -124,6 +124,27 @@ def test_identity_of_a_row_without_a_declared_one(spark):
     assert len(set(found)) == 3
 
 
+def test_identities_of_several_columns_are_told_apart(spark):
+    """Whatever stands in a text; a number or a time needs no escape."""
+    from rfm_spark import sources
+    from rfm_spark.config.models import Source
+
+    source = Source.model_validate(bad.source_of("orders", "f.csv") | {"event_id": ["id", "line", "amount"]})
+    rows = {
+        "'a', 1, 'b'": "a|1|b",
+        "'a|1', 1, 'b'": r"a\|1|1|b",
+        "'a', 1, '1|b'": r"a|1|1\|b",
+        r"'a\\', 1, 'b'": r"a\\|1|b",
+        "null, 1, 'b'": r"\N|1|b",
+        r"'\\N', 1, 'b'": r"\\N|1|b",
+        "'a', null, null": r"a|\N|\N",
+        "cast(null as string), cast(null as int), cast(null as string)": None,
+    }
+    for row, expected in rows.items():
+        raw = spark.sql(f"select {row}").toDF("id", "line", "amount").selectExpr("*", "'1' date", "'f.csv' _file")
+        assert sources.canonical(raw, source).select("_event_base").head()[0] == expected
+
+
 def doubles(spark, folder: Path) -> dict:
     """A Parquet source with amounts that are floating point numbers."""
     values = {
