@@ -337,7 +337,7 @@ def _project(config: Path, overrides: list[str] | None, lake: str | None, engine
     warnings = configs.warnings(loaded)
     if warnings:
         told = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-        log.print(f"{told} about the project file: `rfm-spark check {config}` lists them")
+        log.print(f"{told} about the project file, listed by `rfm-spark check {config}`")
 
     from rfm_spark.project import Project
     from rfm_spark.report.progress import Progress

@@ -36,8 +36,6 @@ class Engine:
     """Windows over millions of groups of one row; without, only the groups of several rows go through a window."""
     compiles: bool
     """Plans are compiled when they run, so a new session pays for each of several; without, a plan costs nothing."""
-    keeps_places: bool
-    """Rows that a shuffle has put in one place are there for what groups them further; without, each group shuffles."""
     java_drivers: bool
     """Databases are read and written by their JDBC drivers, in parallel; without, PostgreSQL alone, by Python's."""
 
@@ -52,12 +50,12 @@ _of_session: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
 
 def spark(version: str) -> Engine:
     """Apache Spark, and whatever else answers as it does."""
-    return Engine("spark", version, *[True] * 10)
+    return Engine("spark", version, *[True] * 9)
 
 
 def sail(version: str) -> Engine:
     """Sail, a native engine behind Spark Connect."""
-    return Engine("sail", version, *[False] * 10)
+    return Engine("sail", version, *[False] * 9)
 
 
 def of(session: SparkSession) -> Engine:

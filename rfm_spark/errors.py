@@ -68,7 +68,7 @@ class EnvironmentFault(RfmSparkError):
     status = "environment"
 
     @classmethod
-    def not_installed(cls, package: str | None, whom: str, extra: str) -> "EnvironmentFault":
+    def not_installed(cls, package: str, whom: str, extra: str) -> "EnvironmentFault":
         """A package of one of the extras is missing; `whom` needs it."""
         return cls(f"the package {package} is not installed, which {whom} needs: pip install 'rfm-spark[{extra}]'")
 

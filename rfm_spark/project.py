@@ -117,7 +117,7 @@ class Project:
         try:
             from rfm_spark.pipelines.predict import predict
         except ImportError as missing:
-            raise EnvironmentFault.not_installed(missing.name, "predict", "predict") from None
+            raise EnvironmentFault.not_installed(str(missing.name), "predict", "predict") from None
         with self._run(spark, "predict", as_of) as run:
             outcome = predict(run, stored(run), force=force, tell=tell)
         return run, outcome

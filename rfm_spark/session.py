@@ -49,6 +49,9 @@ _SUBMITTED = ("PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR", "
 # Lines that every JVM start writes by itself, whatever the log level.
 _HARMLESS = ("WARNING: Using incubator modules", "Picked up JAVA_TOOL_OPTIONS", "Picked up _JAVA_OPTIONS")
 
+# From so many partitions on Sail groups what is partitioned by some of the columns without a shuffle of its own.
+_SPARED_FROM = 4
+
 _servers: list[Any] = []
 
 _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "Cannot find catalog plugin", "DELTA_CONFIGURE_SPARK_SESSION", "ClassNotFound")
@@ -189,7 +192,10 @@ def _connect(url: str, whom: str = "SPARK_REMOTE") -> SparkSession:
         socket.create_connection((address.hostname or "localhost", address.port or 15002), timeout=10).close()
         return SparkSession.builder.remote(url).create()
     except ImportError as error:
-        raise EnvironmentFault.not_installed(error.name, f"{whom} by Spark Connect", "connect") from None
+        raise EnvironmentFault(
+            f"{whom} is asked for, and Spark Connect's client is not usable: {_first_line(error)}: "
+            "pip install 'rfm-spark[connect]'"
+        ) from None
     except Exception as error:  # gRPC's own classes, which the core does not import
         raise EnvironmentFault(f"Spark Connect does not answer at {whom}: {_first_line(error)}") from None
 
@@ -197,6 +203,8 @@ def _connect(url: str, whom: str = "SPARK_REMOTE") -> SparkSession:
 def _sail() -> SparkSession:
     """Starts a Sail server within this process, and connects to it; it ends with the process."""
     os.environ.setdefault("RUST_LOG", "error")  # it would log each start
+    if len(os.sched_getaffinity(0)) < _SPARED_FROM:
+        os.environ.setdefault("SAIL_EXECUTION__DEFAULT_PARALLELISM", str(_SPARED_FROM))
     try:
         from pysail.spark import SparkConnectServer
     except ImportError:

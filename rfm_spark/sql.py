@@ -42,11 +42,6 @@ def union(frames: Iterable[DataFrame]) -> DataFrame:
     return reduce(DataFrame.unionAll, whole)
 
 
-def placed(frame: DataFrame, key: str) -> DataFrame:
-    """The same rows, those of one key in one place, where that saves what groups them further a shuffle."""
-    return frame.repartition(key) if engines.of(frame.sparkSession).keeps_places else frame
-
-
 def any_of(condition: Column) -> Column:
     """1 where the condition holds for any row of a group, else 0; an aggregate."""
     return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))

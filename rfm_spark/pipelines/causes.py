@@ -67,6 +67,7 @@ def placed_again(
     Rules: late_data is the earlier date with today's events; time_passing today's date with events before the earlier
         one; cut_points and rules (criteria and the reference period among them) are today's, on the earlier metrics.
         Where the criteria differ, cut-points fit to no other rules and count with them.
+        Where nothing came since, nothing is late, and the earlier metrics stand for what is known.
     Events of movers who have unseen ones are read and shuffled by customer, once, or twice where the projects measure
     otherwise; then the movers' metrics are, twice.
     """

@@ -249,8 +249,8 @@ def _settle(
     undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
     rows = union(recorded)
     if few or changed:
-        rows = keep(_identify(rows, undeclared=undeclared))
-    else:  # with their records, which are costly
+        rows = keep(_identify(rows if few else run.reused(rows), undeclared=undeclared))
+    else:  # records are costly, and who numbers the rows goes through them three times, who settles them several more
         rows = _identify(run.reused(rows), undeclared=undeclared)
         rows = run.reused(rows) if undeclared else rows
     against = existing.select(*_HELD_AGAINST) if existing is not None else None

@@ -36,7 +36,8 @@ def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earli
     period = run.config.reference_period
     first = data.events.agg(F.min("event_date")).collect()[0][0] if period.all else None
     boundaries = periods.boundaries(period, run.as_of, first)
-    seen = run.lake.versions().get("events")
+    # what a dry run brings, or restates, is in no version
+    seen = None if run.dry else run.lake.versions().get("events")
     if seen is not None:
         run.counts[EVENTS_SEEN] = seen
     moves = seen is not None and not period.all and data.shared is None  # of what is shared the sums cost less

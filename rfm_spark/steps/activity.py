@@ -7,7 +7,6 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.models import RefundPolicy
 from rfm_spark.schemas import MONEY
-from rfm_spark.sql import placed
 
 
 def activity(events: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:
@@ -32,7 +31,7 @@ def by_customer(events: DataFrame) -> DataFrame:
     One shuffle, of events by customer_key.
     """
     columns = ("customer_key", "order_id", "event_date", "event_type", "amount", "duration_seconds")
-    return placed(events.select(*columns), "customer_key")
+    return events.select(*columns).repartition("customer_key")
 
 
 def settled(rows: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:

@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
-from rfm_spark.sql import placed, within
+from rfm_spark.sql import within
 
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 CONFLICT, NO_ORDER = "duplicate_conflict", "refund_without_order"
@@ -19,7 +19,7 @@ def identify(judged: DataFrame) -> DataFrame:
     """
     key = ["event_base", "source", "source_file"]
     occurrence = F.row_number().over(W.partitionBy(*key).orderBy("content_hash"))
-    numbered = within(placed(judged, "event_base"), key, {"_nth": occurrence}, {"_nth": F.lit(1)})
+    numbered = within(judged.repartition("event_base"), key, {"_nth": occurrence}, {"_nth": F.lit(1)})
     event_id = F.when(F.col("declared_id"), F.col("event_base")).otherwise(
         F.concat_ws("-", "event_base", F.col("_nth").cast("string"))
     )

@@ -15,7 +15,7 @@ from rfm_spark.order_statistics import Quantile, Summary, cleaned, summarise
 
 _ERROR = 0.001  # in rank, of the brackets that locate medians; the medians are exact
 _EXACT = "decimal(28,6)"
-_MOST = 9e18
+_MOST = 9e18  # below 2**63
 _SEPARATOR = "\x1f"
 
 
@@ -41,8 +41,8 @@ def profile(assigned: DataFrame, segmentations: Sequence[Segmentation], snapshot
 
     Reads: frames of `narrow`, of one set of metrics with `monetary` among them, in one; `at_most`, a number of rows
         that it does not exceed.
-    Rules: shares are of all customers, those in no segment too; means and (lower) medians leave nulls out, and are
-        exact and the same whatever the partitions.
+    Rules: shares are of all customers, those in no segment too; means (of values in whole millionths) and (lower)
+        medians leave nulls out, and are exact and the same whatever the partitions.
     One aggregate (some passes above EXACT_UP_TO values, see `order_statistics`), however many segmentations; no
     customer leaves the executors.
     """
@@ -105,15 +105,15 @@ def _nobody(totals: Mapping[str, Column], medians: Iterable[Quantile]) -> Summar
 
 
 def _exact(frame: DataFrame, column: str) -> Column:
-    """A metric as a decimal of whole millionths: a sum of those does not depend on the order of the rows.
+    """A metric as a decimal of whole millionths, halves up: a sum of those does not depend on the order of the rows.
 
-    A fraction that a bigint does not hold the whole of, or that is none, is null.
+    A fraction from 9e18 on, endless ones too, and what is no number are null.
     """
     value, data_type = F.col(column), frame.schema[column].dataType
     if not isinstance(data_type, T.DoubleType | T.FloatType):
         return value.try_cast(_EXACT)
     whole = F.floor(value)
-    millionths = F.floor((value - whole) * 1e6 + 0.5)  # both exact, and on any engine the same
+    millionths = F.floor((value - whole) * 1e6 + 0.5)  # the same on any engine
     exact = whole.cast("bigint").cast("decimal(20,0)") + millionths.cast("bigint") * F.lit(Decimal("0.000001"))
     return F.when(F.abs(value) < _MOST, exact.try_cast(_EXACT))
 

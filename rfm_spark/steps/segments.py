@@ -1,6 +1,6 @@
 """Segments: the first rule that holds, over scores, metrics and attributes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -106,24 +106,23 @@ def _pick(values: Sequence[str]) -> Column:
 
 
 def _resolve(scored: DataFrame, segmentation: Segmentation) -> None:
-    """All conditions at once; where that fails, each, to tell which of them does not."""
+    """All conditions at once; where that fails, each, to tell which of them do not."""
     path = f"segmentations.{segmentation.name}.segments"
     conditions = [(f"{path}[{i}].when", one.when) for i, one in enumerate(segmentation.segments) if one.when]
     if not conditions:
         return
     try:
         type_of(scored, f"struct({', '.join(_as_boolean(when) for _, when in conditions)})")
-    except SqlFault:
-        for where, when in conditions:
-            _resolve_one(scored, when, where)
-        raise
+    except SqlFault as together:
+        raise ConfigError(list(_faults(scored, conditions)) or [Fault(path, str(together))]) from None
 
 
-def _resolve_one(scored: DataFrame, when: str, path: str) -> None:
-    try:
-        type_of(scored, _as_boolean(when))
-    except SqlFault as fault:
-        raise ConfigError([Fault(path, str(fault))]) from None
+def _faults(scored: DataFrame, conditions: Iterable[tuple[str, str]]) -> Iterator[Fault]:
+    for path, when in conditions:
+        try:
+            type_of(scored, _as_boolean(when))
+        except SqlFault as fault:
+            yield Fault(path, str(fault))
 
 
 def _as_boolean(condition: str) -> str:

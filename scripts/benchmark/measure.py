@@ -49,6 +49,7 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
         children, still_there = _ended_children()
         for pid, status, usage in children:
             cpu += usage.ru_utime + usage.ru_stime
+            peak = max(peak, usage.ru_maxrss / 1024)  # of one that ended between two samples
             code = os.waitstatus_to_exitcode(status) if pid == process.pid else code
         if not still_there:
             break

@@ -105,7 +105,7 @@ def _cell(found: dict[str, Any] | None, repeats: int) -> str:
         return f"{found['status']} after {found['wall_seconds']:,.0f} s"
     wall, cpu, peak = found["wall_seconds"], found["cpu_seconds"], found["peak_mb"] / 1024
     digits = 1 if wall < 100 else 0
-    fewer = f" ({found['runs']} run)" if found.get("runs", repeats) < repeats else ""
+    fewer = f" (runs: {found['runs']})" if found.get("runs", repeats) < repeats else ""
     return f"{wall:,.{digits}f} · {cpu:,.{digits}f} · {peak:.1f}{fewer}"
 
 

@@ -76,6 +76,8 @@ def test_profiles(spark, monkeypatch, gathered):
         ([-0.1, 0.3], 0.1),
         ([1e15 + 0.5, 1.0], (1e15 + 1.5) / 2),  # whose millionths are beyond a double's digits
         ([float("nan"), 4.0], 4.0),
+        ([float("inf"), -1e19, 4.0], 4.0),
+        ([-0.0000005, 4.0], 2.0),  # halves up
     ],
 )
 def test_means_of_fractions_are_those_of_their_millionths(spark, values, mean):
