@@ -14,7 +14,7 @@ from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
 _EVERY_SECONDS = 0.05
-_SAMPLED_EVERY_SECONDS = 0.2
+_SAMPLED_EVERY_SECONDS, _SHORT_SECONDS = 0.2, 1.0
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -37,7 +37,7 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
     """Run `python -m benchmark …` and wait for it and for all that it has started.
 
     Processes that their parents leave behind, as a JVM may be, become children of this one and are waited for, so
-    their CPU seconds count. Memory is sampled five times a second; above `memory_mb` the run is
+    their CPU seconds count. Memory is sampled five times a second, in the first more often; above `memory_mb` the run is
     ended as out of memory.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -49,13 +49,13 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
         children, still_there = _ended_children()
         for pid, status, usage in children:
             cpu += usage.ru_utime + usage.ru_stime
-            peak = max(peak, usage.ru_maxrss / 1024)  # of one that ended between two samples
             code = os.waitstatus_to_exitcode(status) if pid == process.pid else code
         if not still_there:
             break
         if not ended and time.monotonic() >= sample_at:
             peak = max(peak, _memory_mb(list(descendants(os.getpid()))))
-            sample_at = time.monotonic() + _SAMPLED_EVERY_SECONDS
+            of_age = time.monotonic() - began > _SHORT_SECONDS
+            sample_at = time.monotonic() + (_SAMPLED_EVERY_SECONDS if of_age else _EVERY_SECONDS)
             late = time.monotonic() - began > timeout_seconds
             if late or peak > memory_mb:
                 ended = "timeout" if late else "out of memory"
