@@ -37,8 +37,8 @@ def measured(arguments: list[str], log: Path, timeout_seconds: float, memory_mb:
     """Run `python -m benchmark …` and wait for it and for all that it has started.
 
     Processes that their parents leave behind, as a JVM may be, become children of this one and are waited for, so
-    their CPU seconds count. Memory is sampled five times a second, in the first more often; above `memory_mb` the run is
-    ended as out of memory.
+    their CPU seconds count. Memory is sampled five times a second, more often in the first; above `memory_mb` the run
+    is ended as out of memory.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     began, sample_at, peak, ended = time.monotonic(), 0.0, 0.0, ""
