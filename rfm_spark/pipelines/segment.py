@@ -37,7 +37,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     frozen = _frozen(earlier, planned)
     _resolve(run, [data.profiles] if data.profiles is not None else [])
     with run.stage("metrics") as stage:
-        written = _measure(run, data, earlier)
+        written, data = _measure(run, data, earlier)
         customers = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
         recomputed = run.counts.setdefault("customer_metrics.recomputed", written.rows)
@@ -104,19 +104,19 @@ def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
         segments.assign(frame.withColumns(scored), segmentation)
 
 
-def _measure(run: Run, data: Ingested, earlier: Published) -> Written:
+def _measure(run: Run, data: Ingested, earlier: Published) -> tuple[Written, Ingested]:
     config = run.config
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
-    measured = with_predictions(run, earlier, customer_metrics(run, data, known, earlier))
-    frame = metrics.with_criteria(measured, config.criteria)
+    measured, data = customer_metrics(run, data, known, earlier)
+    frame = metrics.with_criteria(with_predictions(run, earlier, measured), config.criteria)
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
         *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
         *(Column(name, frame.schema[name].dataType.simpleString(), "attribute of the customer") for name in attributes),
         *(Column(name, "double", "prediction at or before the snapshot") for name in used_predictions(config)),
     )
     try:
-        return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
+        return run.lake.replace(spec, frame, {"snapshot_date": run.as_of}), data
     except Exception as error:
         if metrics.TOO_MUCH_MONEY not in str(error):
             raise

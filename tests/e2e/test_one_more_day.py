@@ -29,7 +29,8 @@ def shop(spark, tmp_path, monkeypatch):
     from rfm_spark import Project
     from rfm_spark.pipelines import measured
 
-    monkeypatch.setattr(measured, "_FEW_COMPILED", 0.25)  # of two dozen customers five are few
+    for few in ("_FEW", "_FEW_COMPILED"):
+        monkeypatch.setattr(measured, few, 0.3)  # of two dozen customers six are few
     bad.write(tmp_path, {"in/1.csv": ORDERS, "crm.csv": "id,country\nquiet1,UK\nonly crm,FR\n"})
 
     def project(files: dict[str, str] | None = None, on_change: str = "quarantine", **sections) -> Project:
@@ -78,6 +79,32 @@ def test_a_day_with_a_return_newcomers_and_a_late_row(spark, shop):
     done = shop({"crm.csv": crm}).run(spark, as_of=THIRD)
     assert ways(done) == (25, 1)  # later
     assert_whole(spark, project, THIRD)
+
+
+def test_causes_are_those_of_all_events(spark, shop, monkeypatch):
+    """Though they are looked for among the events of those alone who have new ones."""
+    from rfm_spark.pipelines import evolution, measured
+
+    seen = []
+    since = evolution._since
+    monkeypatch.setattr(evolution, "_since", lambda *given: seen.append(given[4].events.count()) or since(*given))
+    names = {"rich": "monetary >= 25", "recent": "recency_days < 200", "there": "contact_recency_days < 56"}
+    rules = [{"name": name, "when": when, "action": bad.ACTION} for name, when in names.items()]
+    rules.append({"name": "others", "otherwise": True, "action": bad.ACTION})
+    project = shop(segmentations=[{"name": "value", "question": "Who?", "segments": rules}])
+    project.segment(spark, as_of=FIRST)
+    shop({"in/2.csv": NEXT_DAY}, segmentations=[{"name": "value", "question": "Who?", "segments": rules}])
+    project.run(spark, as_of=NEXT)
+    moves = _moves(project, spark)
+    monkeypatch.setattr(measured, "_moved", lambda *_: None)
+    assert ways(project.segment(spark, as_of=NEXT)) == (0, 25)
+    assert _moves(project, spark) == moves
+    assert {move[-3] for move in moves} >= {"late_data", "time_passing", "behaviour"}  # or nothing was shown
+    assert seen[0] < seen[1]
+
+
+def _moves(project, spark) -> list[tuple]:
+    return sorted(tuple(row) for row in project.read(spark, "segment_migrations").collect())
 
 
 def test_an_event_replaced_since(spark, shop):
