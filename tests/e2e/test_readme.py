@@ -29,7 +29,7 @@ def test_the_table_of_commands_is_the_command():
 
 def test_what_is_named_is_there():
     """Scripts, jobs and projects that README names."""
-    for path in re.findall(r"(?:scripts|jobs|conf)/[\w./]+\w", README):
+    for path in re.findall(r"(?:scripts|jobs|conf)/[\w./-]+\w", README):
         assert (shipped.ROOT / path).exists() or path == "conf/x.yaml", path
     listed = re.search(r"Ready projects are in `conf/`: (.*)\.", README, re.DOTALL)[1]
     assert set(re.findall(r"`(\w+)`", listed.split(".")[0])) == {p.stem for p in (shipped.ROOT / "conf").glob("*.yaml")}
