@@ -203,7 +203,7 @@ def _connect(url: str, whom: str = "SPARK_REMOTE") -> SparkSession:
 def _sail() -> SparkSession:
     """Starts a Sail server within this process, and connects to it; it ends with the process."""
     os.environ.setdefault("RUST_LOG", "error")  # it would log each start
-    if len(os.sched_getaffinity(0)) < _SPARED_FROM:
+    if (os.cpu_count() or 2) < _SPARED_FROM:
         os.environ.setdefault("SAIL_EXECUTION__DEFAULT_PARALLELISM", str(_SPARED_FROM))
     try:
         from pysail.spark import SparkConnectServer
