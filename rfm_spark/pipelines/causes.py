@@ -76,9 +76,9 @@ def placed_again(
     names = sorted(there & (used_names(before.config) | used_names(now.config)))
     # sub-periods of the whole span begin elsewhere for everybody where the first event is another
     told = unseen if alike and not now.config.reference_period.all else None
-    measured = _measured(before, now, data, told, moving, cut, names, alike=alike)
-    rows = cut(moving.join(measured, "customer_key"))
     late = told is None or told.late
+    measured = _measured(before, now, data, told, moving, cut, names, alike=alike, late=late)
+    rows = cut(moving.join(measured, "customer_key"))
     each = (_placed(rows, name, before, now, names, alike=alike, late=late) for name in in_both(before, now))
     placed = union(frame for frames in each for frame in frames)
     variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
@@ -142,6 +142,7 @@ def _measured(
     names: Sequence[str],
     *,
     alike: bool,
+    late: bool,
 ) -> DataFrame:
     """One row a mover, with `<source>.<name>` for each column that rules or criteria use."""
     movers = cut(moving.select("customer_key").distinct())
@@ -151,7 +152,7 @@ def _measured(
     known = then.join(anew, "customer_key", "left_semi").select(
         "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
     )
-    ages = ({_KNOWN: before.as_of} if unseen is None or unseen.late else {}) | {_AGED: now.as_of}
+    ages = ({_KNOWN: before.as_of} if late else {}) | {_AGED: now.as_of}
     again = _measures_at(before.config, data, anew, known, before.as_of, ages, cut)
     if not alike:
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}

@@ -248,11 +248,12 @@ def _settle(
     keep = run.cut if few else run.keep
     undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
     rows = union(recorded)
+    # records are costly, and who numbers the rows goes through them three times, who settles them several more
+    rows = _identify(rows if few else run.reused(rows), undeclared=undeclared)
     if few or changed:
-        rows = keep(_identify(rows if few else run.reused(rows), undeclared=undeclared))
-    else:  # records are costly, and who numbers the rows goes through them three times, who settles them several more
-        rows = _identify(run.reused(rows), undeclared=undeclared)
-        rows = run.reused(rows) if undeclared else rows
+        rows = keep(rows)
+    elif undeclared:
+        rows = run.reused(rows)
     against = existing.select(*_HELD_AGAINST) if existing is not None else None
     stale = None
     if against is not None and changed:

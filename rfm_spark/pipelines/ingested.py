@@ -15,8 +15,7 @@ from rfm_spark.sql import union
 from rfm_spark.steps import activity
 
 # what activity reads of `events`, and who looks for events that an earlier snapshot had not seen
-_READ = ["customer_key", "event_type", "event_date", "event_month", "order_id", "amount", "duration_seconds"]
-_READ += ["ingested_run_id"]
+_READ = (*activity.COLUMNS, "event_month", "ingested_run_id")
 
 
 @dataclass(frozen=True)

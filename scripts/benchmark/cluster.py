@@ -22,7 +22,8 @@ from benchmark.generate import generate
 from benchmark.job import Data
 from benchmark.measure import measured
 
-EXECUTORS, EXECUTOR_MEMORY, DRIVER_MEMORY = 2, "2g", "1g"
+EXECUTORS, EXECUTOR_GB, DRIVER_MEMORY = 2, 2, "1g"
+EXECUTOR_MEMORY = f"{EXECUTOR_GB}g"
 _HEADROOM_MB = 512  # of a worker, beyond its executor's heap
 _REGISTERS_WITHIN = 90.0
 
@@ -64,7 +65,7 @@ def _cluster(spark_class: Path, folder: Path) -> Iterator[str]:
     """A master and its workers; gives the master's address."""
     folder.mkdir()
     master = f"spark://127.0.0.1:{_free_port()}"
-    size = ("--cores", "1", "--memory", f"{2048 + _HEADROOM_MB}m", "--work-dir", str(folder))
+    size = ("--cores", "1", "--memory", f"{1024 * EXECUTOR_GB + _HEADROOM_MB}m", "--work-dir", str(folder))
     roles: list[tuple[str, ...]] = [("master.Master", "--port", master.rpartition(":")[2])]
     roles += [("worker.Worker", *size, master)] * EXECUTORS
     started: list[subprocess.Popen[bytes]] = []

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,22 @@ from benchmark.measure import measured
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "scripts" / "bench_results"
+# argument: where its results go with --no-store, and what it runs
+_STUDIES: dict[str, tuple[str, Callable[..., None]]] = {
+    "predict": ("predict", prediction.run),
+    "identity": ("identity", people.run),
+    "cluster": ("cluster", cluster.run),
+    "one_more_day": ("days", one_more_day.run),
+}
 
 
 def main() -> None:
     """Run what the arguments ask for."""
     asked = _arguments()
-    if asked.predict:
-        prediction.run(asked, asked.cache / "predict" if asked.no_store else RESULTS, say)
-        return
-    if asked.identity:
-        people.run(asked, asked.cache / "identity" if asked.no_store else RESULTS, say)
-        return
-    if asked.cluster:
-        cluster.run(asked, asked.cache / "cluster" if asked.no_store else RESULTS, say)
-        return
-    if asked.one_more_day:
-        one_more_day.run(asked, asked.cache / "days" if asked.no_store else RESULTS, say)
-        return
+    for asks, (folder, run) in _STUDIES.items():
+        if getattr(asked, asks):
+            run(asked, asked.cache / folder if asked.no_store else RESULTS, say)
+            return
     if asked.growth is not None:
         _growth(asked)
         return

@@ -91,9 +91,9 @@ def test_causes_are_those_of_all_events(spark, shop, monkeypatch):
     names = {"rich": "monetary >= 25", "recent": "recency_days < 200", "there": "contact_recency_days < 56"}
     rules = [{"name": name, "when": when, "action": bad.ACTION} for name, when in names.items()]
     rules.append({"name": "others", "otherwise": True, "action": bad.ACTION})
-    project = shop(segmentations=[{"name": "value", "question": "Who?", "segments": rules}])
-    project.segment(spark, as_of=FIRST)
-    shop({"in/2.csv": NEXT_DAY}, segmentations=[{"name": "value", "question": "Who?", "segments": rules}])
+    segmentations = [{"name": "value", "question": "Who?", "segments": rules}]
+    shop(segmentations=segmentations).segment(spark, as_of=FIRST)
+    project = shop({"in/2.csv": NEXT_DAY}, segmentations=segmentations)
     project.run(spark, as_of=NEXT)
     moves = _moves(project, spark)
     monkeypatch.setattr(measured, "_moved", lambda *_: None)
