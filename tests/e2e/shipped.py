@@ -50,6 +50,17 @@ def done(spark, name: str, factory: pytest.TempPathFactory) -> Done:
     return _done[name]
 
 
+def copy(spark, name: str, factory: pytest.TempPathFactory) -> Done:
+    """The same run in a folder of its own, for a test that goes on with it: others find theirs as it was."""
+    theirs = done(spark, name, factory)
+    from rfm_spark import Project
+
+    folder = factory.mktemp(f"{name}_copy") / "project"
+    shutil.copytree(theirs.config.parents[1], folder, symlinks=True)
+    config = folder / "conf" / theirs.config.name
+    return Done(config, Project.load(config), spark, {})
+
+
 @contextmanager
 def _compiled(spark) -> Iterator[None]:
     """Plans are compiled, as users have them: what tests otherwise do without, real data is worth."""

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.spark_only]
 
 
 def test_the_published_back_test(spark, tmp_path_factory):
-    done = shipped.done(spark, "cdnow", tmp_path_factory)
+    done = shipped.copy(spark, "cdnow", tmp_path_factory)
     said = rfm_spark(spark, "predict", done.config, "--as-of", shipped.AS_OF["cdnow"])
     assert said.code == 0, said.log
     for name, total in {"bg_nbd": "1,653", "mbg_nbd": "1,577", "pareto_nbd": "1,666", "actual": "1,882"}.items():
