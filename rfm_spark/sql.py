@@ -27,6 +27,8 @@ def quoted(name: str) -> str:
 def union(frames: Iterable[DataFrame]) -> DataFrame:
     """The rows of all frames, their columns by name in any capitals; one that a frame lacks is null there."""
     each = list(frames)
+    if len(each) == 1:
+        return each[0]
     fields: dict[str, T.StructField] = {}
     for field in (field for frame in each for field in frame.schema):
         fields.setdefault(field.name.lower(), field)
@@ -40,6 +42,11 @@ def union(frames: Iterable[DataFrame]) -> DataFrame:
         ]
         whole.append(frame.select(*(column.alias(field.name) for column, field in zip(columns, ordered, strict=True))))
     return reduce(DataFrame.unionAll, whole)
+
+
+def stacked(frames: Iterable[DataFrame]) -> DataFrame:
+    """The rows of all frames, which have the same columns: as `union`, and no frame is asked for its own."""
+    return reduce(DataFrame.unionByName, frames)
 
 
 def any_of(condition: Column) -> Column:

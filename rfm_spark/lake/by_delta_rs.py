@@ -27,27 +27,36 @@ class ByDeltaRs:
 
     def __init__(self, place: Place, run_id: str) -> None:
         self._place, self._run_id = place, run_id
+        self._open: dict[str, Any] = {}
 
     def history(self, table: str, limit: int) -> list[Commit]:
         """The newest commits of a table, at most `limit`."""
-        return [commit(row) for row in self._table(table).history(limit)]
+        if table in self._open:
+            self._open[table].update_incremental()  # reads what is new of the log, and not all of it
+        else:
+            self._open[table] = self._table(table)
+        return [commit(row) for row in self._open[table].history(limit)]
 
     def write(
         self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str], properties: Mapping[str, str]
     ) -> None:
-        """Write a frame; the table is made with `properties` where it is missing, and its columns where they are."""
+        """Write a frame of the declared columns and types; the table is made with `properties` where it is missing, and
+        its columns where they are.
+        """
         options, there = {"userMetadata": self._run_id, **options}, self._place.exists(spec.name)
+        declared = {column.name: column.type for column in spec.columns}
         known = types(self._place.table(spec.name)) if there else {}
         if not there:
             self._create(spec, frame, properties)
-        if not there or known == types(frame):  # as it is, the schema keeps its comments
+        if not there or known == declared:  # as it is, the schema keeps its comments
             options.pop("overwriteSchema", None)
         if there and "overwriteSchema" not in options:
-            frame = self._with_all_columns(spec.name, frame, known)
-        if "replaceWhere" in options and any(isinstance(f.dataType, T.MapType) for f in frame.schema):
+            frame = self._with_all_columns(spec, frame, known)
+        kinds = {type_.partition("<")[0] for type_ in (known | declared).values()}
+        if "replaceWhere" in options and "map" in kinds:
             self._replace(spec.name, frame, options["replaceWhere"])
             return
-        if "replaceWhere" in options and any(isinstance(f.dataType, T.ArrayType) for f in frame.schema):
+        if "replaceWhere" in options and "array" in kinds:
             # the engine would not put its lists beside stored ones; of such tables `cut_points` alone has any
             frame = self._place.spark.createDataFrame(frame.toArrow())
         writer = frame.write.format("delta").mode(mode).options(**options)
@@ -144,12 +153,12 @@ class ByDeltaRs:
             if "already exists" not in str(error):
                 raise
 
-    def _with_all_columns(self, table: str, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:
+    def _with_all_columns(self, spec: TableSpec, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:
         """The frame with the table's further columns as null, once the table has all of the frame's."""
-        new = [field for field in frame.schema if field.name not in known]
+        have = set(spec.column_names())
+        new = [field for field in frame.schema if field.name not in known] if have - known.keys() else []
         if new:
-            self._table(table).alter.add_columns(_schema(new).fields, commit_properties=self._properties())
-        have = set(frame.columns)
+            self._table(spec.name).alter.add_columns(_schema(new).fields, commit_properties=self._properties())
         whole = [F.col(f"`{n}`") if n in have else F.lit(None).cast(type_).alias(n) for n, type_ in known.items()]
         return frame.select(*whole, *(F.col(f"`{field.name}`") for field in new))
 

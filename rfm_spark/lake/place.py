@@ -27,7 +27,7 @@ class Place:
 
     def __init__(self, spark: SparkSession, config: LakeConfig) -> None:
         self.spark, self.config = spark, config
-        self._known: set[str] = set()
+        self._known: dict[str, dict[str, str]] = {}
 
     def __str__(self) -> str:
         return self.config.path or f"{self.config.catalog}.{self.config.schema_}"
@@ -55,16 +55,19 @@ class Place:
 
     def exists(self, table: str) -> bool:
         """Whether the table is there."""
+        return self.types_at_first(table) is not None
+
+    def types_at_first(self, table: str) -> dict[str, str] | None:
+        """{column: type} of the table as it was when it was first found, or None; later columns are not in it."""
         if table not in self._known:
             with translated(f"{table} at {self}"):
                 try:
-                    self.table(table).schema  # noqa: B018 - asks the lake
+                    self._known[table] = types(self.table(table))
                 except AnalysisException as error:
                     if any(word in str(error) for word in _NO_TABLE):
-                        return False
+                        return None
                     raise
-            self._known.add(table)
-        return True
+        return self._known[table]
 
 
 def local(path: str) -> str:

@@ -12,7 +12,7 @@ from rfm_spark.config.models import ProjectConfig, Segmentation
 from rfm_spark.cuts import Cuts
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.measured import measured_by
-from rfm_spark.sql import union
+from rfm_spark.sql import stacked, union
 from rfm_spark.steps import metrics, migrations, periods, scores, segments
 from rfm_spark.steps.migrations import BEHAVIOUR, CUTS, LATE, RULES, TIME, in_turn
 
@@ -80,7 +80,7 @@ def placed_again(
     measured = _measured(before, now, data, told, moving, cut, names, alike=alike, late=late)
     rows = cut(moving.join(measured, "customer_key"))
     each = (_placed(rows, name, before, now, names, alike=alike, late=late) for name in in_both(before, now))
-    placed = union(frame for frames in each for frame in frames)
+    placed = stacked(frame for frames in each for frame in frames)
     variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
     return placed.groupBy(*moving.columns).agg(
         *(F.max(F.when(F.col("variant") == name, F.col("segment"))).alias(name) for name in variants)
@@ -102,7 +102,7 @@ def _placed(
         move = F.struct(*keys, F.col("_each._variant").alias("variant")).alias("_move")
         plain = exploded.select(move, *(F.col(f"_each.`{name}`").alias(name) for name in names))  # what rules may name
         sql = {name: one for name, one in config.criteria.items() if one.sql}
-        scored = scores.score_all(metrics.with_criteria(plain, sql), cuts)
+        scored = scores.score_all(metrics.with_criteria_resolved(plain, sql), cuts)
         segment = F.coalesce("segment", F.lit(migrations.UNASSIGNED)).alias("segment")
         yield segments.assign_resolved(scored, rules).select("_move.*", segment)
 

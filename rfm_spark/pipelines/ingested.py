@@ -11,7 +11,7 @@ from rfm_spark.config.models import RefundPolicy
 from rfm_spark.errors import InputError
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sql import union
+from rfm_spark.sql import stacked
 from rfm_spark.steps import activity
 
 # what activity reads of `events`, and who looks for events that an earlier snapshot had not seen
@@ -32,7 +32,7 @@ class SharedActivity:
         parts = [known] if self.rest is None else [known, activity.settled(self.rest, self.policy, day)]
         if customers is not None:
             parts = [part.join(customers, "customer_key", "left_semi") for part in parts]
-        return union(parts)
+        return stacked(parts)
 
 
 @dataclass(frozen=True)

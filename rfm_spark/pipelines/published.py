@@ -85,6 +85,8 @@ class Published:
         own = {each: at for each, at in self._own(table).items() if as_of in (None, each)}
         torn = self._torn(table, version, own)
         frames = [whole.filter(day.isin([each for each in own if each not in torn]))]
+        if not torn:
+            return frames[0]
         frames += [self.lake.read(table, own[each]).filter(day == F.lit(each)) for each in torn]
         return union(frames).select(whole.columns)
 

@@ -109,7 +109,7 @@ def _measure(run: Run, data: Ingested, earlier: Published) -> tuple[Written, Ing
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
     measured, data = customer_metrics(run, data, known, earlier)
-    frame = metrics.with_criteria(with_predictions(run, earlier, measured), config.criteria)
+    frame = metrics.with_criteria_resolved(with_predictions(run, earlier, measured), config.criteria)
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
         *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
         *(Column(name, frame.schema[name].dataType.simpleString(), "attribute of the customer") for name in attributes),

@@ -70,16 +70,21 @@ def with_criteria(frame: DataFrame, criteria: Mapping[str, Criterion]) -> DataFr
     Raises: ConfigError where the SQL or the metric of a criterion does not resolve or is no number.
     No shuffle.
     """
-    columns = {}
     for name, criterion in criteria.items():
         if criterion.sql is not None:
-            columns[name] = cleaned(_number(frame, criterion.sql, f"criteria.{name}.sql"))
+            _check_number(frame, criterion.sql, f"criteria.{name}.sql")
         else:
-            _number(frame, quoted(str(criterion.metric)), f"criteria.{name}.metric")
+            _check_number(frame, quoted(str(criterion.metric)), f"criteria.{name}.metric")
+    return with_criteria_resolved(frame, criteria)
+
+
+def with_criteria_resolved(frame: DataFrame, criteria: Mapping[str, Criterion]) -> DataFrame:
+    """As `with_criteria`, of criteria that are known to resolve."""
+    columns = {name: cleaned(F.expr(one.sql)) for name, one in criteria.items() if one.sql is not None}
     return frame.withColumns(columns) if columns else frame
 
 
-def _number(frame: DataFrame, sql: str, path: str) -> Column:
+def _check_number(frame: DataFrame, sql: str, path: str) -> None:
     try:
         data_type = type_of(frame, sql)
     except SqlFault as fault:
@@ -88,7 +93,6 @@ def _number(frame: DataFrame, sql: str, path: str) -> Column:
         raise ConfigError(
             [Fault(path, f"found a {data_type.simpleString()}, expected a number; cast it or map it with case")]
         )
-    return F.expr(sql).cast("int") if isinstance(data_type, T.BooleanType) else F.expr(sql)
 
 
 def _aggregates(boundaries: list[date]) -> list[Column]:
