@@ -22,14 +22,13 @@ of all CPU seconds, and that above start-up between the two largest sizes, are t
 
 _ABOUT = {
     "events": "The classic job, from clean events to a table of segments, at ten events a customer.",
-    "events-a-customer": "The classic job, for about {fixed} million customers, with more events each. The heap is "
-    f"held at {DIMENSIONS['events-a-customer'].heap.replace('g', ' GB')}: a size that needs more memory fails.",
+    "events-a-customer": "The classic job, for about {fixed} million customers, with more events each.",
     "customers": "The classic job, on about {fixed} million events of fewer or more customers.",
     "sources": "The whole job, on about {fixed} million raw rows, dealt to so many sources of one size.",
     "segmentations": "The whole job, on about {fixed} million raw rows, with so many segmentations, each with "
     "cut-points of its own.",
-    "snapshots": "Segmenting alone, of about {fixed} million events in the lake: so many days, one after the other in "
-    "one process.",
+    "snapshots": "Segmenting alone, of about {fixed} million events and a first snapshot in the lake: so many days, "
+    "one after the other in one process.",
 }
 _ONE = {"sources": "source", "segmentations": "segmentation", "snapshots": "snapshot"}
 
@@ -59,6 +58,8 @@ def _dimension(result: dict[str, Any]) -> str:
     name, start = result["dimension"], result["start"]["cpu_seconds"]
     one = _ONE.get(name)
     about = _ABOUT[name].format(fixed=f"{result['fixed'] / 1e6:,.4g}")
+    if (heap := DIMENSIONS[name].heap) and result["engine"] == "spark":
+        about += f" The heap is held at {heap.replace('g', ' GB')}: a size that needs more memory fails."
     heads = ["wall s", "CPU s", "CPU s above start-up", "peak GB"]
     lines = [f"## {DIMENSIONS[name].title}\n", f"{about}\n", _head([one] if one else [], heads)]
     for point in sorted(result["points"], key=lambda p: p["size"]):

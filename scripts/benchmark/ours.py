@@ -21,6 +21,7 @@ from rfm_spark.steps import activity, cut_points, metrics, scores, segments
 ENGINE = "spark"
 QUESTION = "Who is worth what, and who is slipping away?"
 ACTION = {"decision": "decide", "channel": "none", "message": "none"}
+_FIRST = job.AS_OF - timedelta(days=12)
 RULES = [(job.INACTIVE, "frequency = 0"), *((box.segment, box.sql()) for box in job.BOXES)]
 REFUNDS: RefundPolicy = "net_on_refund_date"
 EVENT_COLUMNS = ["customer_key", "event_type", "event_date", "event_month", "order_id", "amount", "duration_seconds"]
@@ -50,16 +51,18 @@ def whole(data: Data, out: Path, sources: Mapping[str, str] | None = None, segme
     _project(data, out, sources, segmentations).run(_session(data, "raw"), as_of=job.AS_OF)
 
 
-def ingest(data: Data, lake: Path) -> None:
-    """Raw rows to events and quarantine alone."""
-    _project(data, lake).ingest(_session(data, "raw"), as_of=job.AS_OF)
+def begun(data: Data, lake: Path) -> None:
+    """Raw rows to events and quarantine, and a first snapshot, which alone has none before it."""
+    project, spark = _project(data, lake), _session(data, "raw")
+    project.ingest(spark, as_of=job.AS_OF)
+    project.segment(spark, as_of=_FIRST)
 
 
 def snapshots(data: Data, lake: Path, days: int) -> None:
-    """One snapshot a day of a lake that `ingest` has filled, up to the date of the job."""
+    """One snapshot a day of a lake that `begun` has left, from the day after its own."""
     project, spark = _project(data, lake), _session(data, "raw")
-    for back in reversed(range(days)):
-        project.segment(spark, as_of=job.AS_OF - timedelta(days=back))
+    for on in range(1, days + 1):
+        project.segment(spark, as_of=_FIRST + timedelta(days=on))
 
 
 def opened(data: Data, lake: Path, sources: Mapping[str, str]) -> tuple[Project, SparkSession]:

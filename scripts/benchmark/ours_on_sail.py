@@ -4,4 +4,4 @@ from benchmark import ours
 
 ours.ENGINE = "sail"
 classic, whole, scan, start = ours.classic, ours.whole, ours.scan, ours.start
-ingest, snapshots, opened = ours.ingest, ours.snapshots, ours.opened
+begun, snapshots, opened = ours.begun, ours.snapshots, ours.opened

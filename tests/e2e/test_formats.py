@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from e2e import bad_input as bad
 
+pytestmark = pytest.mark.spark_only
+
 AS_OF = date(2025, 1, 1)
 ROWS = [
     ("anna", "2024-01-05 10:00:00", "5.00"),
