@@ -8,6 +8,7 @@ from e2e.faults import FIRST, SECOND
 
 
 @pytest.mark.slow
+@pytest.mark.spark_only
 def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monkeypatch):
     from rfm_spark import Project
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from e2e import bad_input as bad
 
+pytestmark = pytest.mark.spark_only  # which the command starts
+
 SECRET = "Annie Example"
 CASES = {
     "column gone": (

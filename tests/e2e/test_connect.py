@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from e2e import people
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.spark_only]
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "conf" / "cdnow.yaml"

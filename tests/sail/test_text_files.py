@@ -14,6 +14,8 @@ from e2e import bad_input as bad
 
 from rfm_spark.sources import reading, text_files
 
+pytestmark = pytest.mark.spark_only  # what is compared with
+
 HEAD = "id,date,amount\n"
 ROWS = 'A1,2011-01-02,5.00\n"B, 2",2011-01-02,\nfew\nmany,1,2,3\n"l\r\nm",2,"say ""hi"""\n\n"x"y, z ,"v" \n'
 NAMES = ("Kunden Nr.", "ä.b c", 'tick ` "quote"')
