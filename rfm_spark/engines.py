@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 from pyspark.sql import SparkSession
 
-from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, Fault
 
 

@@ -7,8 +7,9 @@ from rfm_spark.config import expressions, messages
 from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, Assignment, Campaign, Export
 from rfm_spark.config.database_checks import option_findings, url_findings
 from rfm_spark.config.known import attributes, metrics, repeated
-from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig
+from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.patterns import type_fault
+from rfm_spark.config.source import CANONICAL_COLUMNS
 from rfm_spark.config.words import Finding, did_you_mean, found, listed, near
 from rfm_spark.schemas import AUDIENCES
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.config.words import Finding, without_secrets
 
 OWN_KEYS = ("url", "user", "password", "partition", "watermark")

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from rfm_spark.config.identity import OWN_ID, Identity, IdType, Survivorship
-from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Source
 from rfm_spark.config.words import Finding, did_you_mean, found, listed, near
 
 # Java's, Python's and Rust's regular expressions agree but for these

@@ -4,7 +4,9 @@ from functools import cache
 from typing import Any
 
 from rfm_spark.config.base import NAME_PATTERN, TEXT_PATTERN
-from rfm_spark.config.models import EVENT_TYPES, STANDARD_CRITERIA, ProjectConfig
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import STANDARD_CRITERIA
+from rfm_spark.config.source import EVENT_TYPES
 
 Schema = dict[str, Any]
 

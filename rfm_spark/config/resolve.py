@@ -8,7 +8,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from rfm_spark.config.models import ProjectConfig, Segmentation, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import Segmentation
+from rfm_spark.config.source import Source
 from rfm_spark.config.words import MASK, is_secret, without_secrets
 from rfm_spark.errors import ConfigError
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from rfm_spark.config import expressions
 from rfm_spark.config.known import attributes, columns, is_numeric, metrics, predicted, repeated
-from rfm_spark.config.models import Criterion, CriterionScoring, ProjectConfig, Scoring, Segmentation
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import Criterion, CriterionScoring, Scoring, Segmentation
 from rfm_spark.config.words import Finding, did_you_mean, found, listed
 from rfm_spark.schemas import CUSTOMER_SEGMENTS
 

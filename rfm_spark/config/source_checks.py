@@ -7,8 +7,9 @@ from rfm_spark.config import expressions
 from rfm_spark.config.base import NAME_PATTERN, Expression
 from rfm_spark.config.database_checks import database_findings
 from rfm_spark.config.identity_checks import id_findings
-from rfm_spark.config.models import CANONICAL_COLUMNS, ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.patterns import currency_fault, format_faults, timezone_fault, type_fault
+from rfm_spark.config.source import CANONICAL_COLUMNS, Source
 from rfm_spark.config.words import Finding, found, listed, near
 from rfm_spark.schemas import CUSTOMERS, EVENTS, customer_metrics
 

@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark import engines
-from rfm_spark.config.models import Lake as LakeConfig
+from rfm_spark.config.keeping import Lake as LakeConfig
 from rfm_spark.lake.faults import translated
 
 _NO_TABLE = (

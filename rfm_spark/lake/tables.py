@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark import engines
-from rfm_spark.config.models import Lake as LakeConfig
+from rfm_spark.config.keeping import Lake as LakeConfig
 from rfm_spark.errors import ConflictError, SchemaMismatch
 from rfm_spark.lake.by_delta_rs import ByDeltaRs
 from rfm_spark.lake.by_sql import USER_METADATA, BySql

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from rfm_spark import sources
 from rfm_spark.config.campaigns import HOLDOUT, TREATMENT, Campaign
 from rfm_spark.config.identity import OWN_ID
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.published import Published

@@ -8,7 +8,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.attributes import used_attributes, used_names, used_predictions
-from rfm_spark.config.models import ProjectConfig, Segmentation
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import Segmentation
 from rfm_spark.cuts import Cuts
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.measured import measured_by

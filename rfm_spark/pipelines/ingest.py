@@ -8,7 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import databases, schemas, sources
-from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, identity, ledger, quarantine, watermarks
 from rfm_spark.pipelines.ingested import Ingested

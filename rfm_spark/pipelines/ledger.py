@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from rfm_spark import __version__, schemas
 from rfm_spark import config as configs
-from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Source
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.conservation import Tally

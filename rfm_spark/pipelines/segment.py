@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.config.attributes import used_attributes, used_predictions
-from rfm_spark.config.models import ProjectConfig, Segmentation
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import Segmentation
 from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
 from rfm_spark.errors import GateError, InputError
 from rfm_spark.lake import Written

@@ -11,7 +11,8 @@ from datetime import datetime
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Source
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.conservation import Tally

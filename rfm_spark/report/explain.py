@@ -7,7 +7,8 @@ from typing import Any
 from pyspark.sql import functions as F
 from rich.console import Console
 
-from rfm_spark.config.models import ProjectConfig, Segmentation
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import Segmentation
 from rfm_spark.errors import InputError
 from rfm_spark.report import tables
 from rfm_spark.report.snapshot import Read, config_of

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from rfm_spark.config.models import ProjectConfig, Segmentation
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import Segmentation
 from rfm_spark.schemas import TableSpec
 
 WIDE = 130  # columns of a terminal in which a table of segments has room for blanks beside its lines

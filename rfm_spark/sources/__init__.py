@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from pyspark.sql import DataFrame, SparkSession
 
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.sources.columns import FILE, extra_columns, place
 from rfm_spark.sources.mapping import canonical
 from rfm_spark.sources.messages import NoRows, missing_columns

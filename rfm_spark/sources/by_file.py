@@ -10,7 +10,7 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.engines import ONLY_SPARK
 from rfm_spark.errors import ConfigError, Fault, InputError
 from rfm_spark.lake import cause

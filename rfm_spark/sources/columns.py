@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from rfm_spark.config.models import CANONICAL_COLUMNS, Source
+from rfm_spark.config.source import CANONICAL_COLUMNS, Source
 from rfm_spark.config.words import without_secrets
 
 CORRUPT = "_corrupt_record"

@@ -11,7 +11,7 @@ from pyspark.sql import types as T
 
 from rfm_spark import databases, engines
 from rfm_spark.config import expressions
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.databases import Database, Ranges, literal
 from rfm_spark.errors import InputError
 from rfm_spark.sources.columns import FILE, options_of

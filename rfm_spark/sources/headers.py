@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlparse
 
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
 from rfm_spark.sources.messages import NoRows, no_rows
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark import engines
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.lake.place import local
 from rfm_spark.sources.columns import WHICH_FILES, fixed_part, options_of
 from rfm_spark.sources.files import as_in_rows, files

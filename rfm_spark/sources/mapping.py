@@ -6,7 +6,7 @@ from pyspark.sql import types as T
 
 from rfm_spark.config.base import Expression
 from rfm_spark.config.expressions import SqlFault
-from rfm_spark.config.models import CANONICAL_COLUMNS, EventType, Source
+from rfm_spark.config.source import CANONICAL_COLUMNS, EventType, Source
 from rfm_spark.errors import ConfigError, Fault, InputError
 from rfm_spark.sources.columns import BASE_ID, CORRUPT, FILE, ORDER_IS_EVENT, RAW, TYPE_FAULT, listed, order_is_event
 from rfm_spark.sources.messages import require_columns

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlparse
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import InputError
 from rfm_spark.sources.columns import CORRUPT, listed, order_is_event, place

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark import databases, engines
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
 from rfm_spark.session import JAVA_CHARSETS
 from rfm_spark.sources import by_file, database_rows

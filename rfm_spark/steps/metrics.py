@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark.config.expressions import SqlFault
-from rfm_spark.config.models import Criterion
+from rfm_spark.config.scoring import Criterion
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.order_statistics import cleaned
 from rfm_spark.schemas import MONEY, customer_metrics

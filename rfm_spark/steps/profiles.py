@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from rfm_spark.config.models import Segmentation
+from rfm_spark.config.scoring import Segmentation
 from rfm_spark.order_statistics import Quantile, Summary, cleaned, summarise
 
 _ERROR = 0.001  # in rank, of the brackets that locate medians; the medians are exact

@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.expressions import SqlFault
-from rfm_spark.config.models import Segment, Segmentation
+from rfm_spark.config.scoring import Segment, Segmentation
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.sql import type_of
 

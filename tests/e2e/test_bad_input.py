@@ -111,7 +111,7 @@ def parts_of(ingested: SimpleNamespace, source: str) -> list[int]:
 def test_identity_of_a_row_without_a_declared_one(spark):
     """Neither the order of the columns nor an empty one more changes it; where a value stands does."""
     from rfm_spark import sources
-    from rfm_spark.config.models import Source
+    from rfm_spark.config.source import Source
 
     source = Source.model_validate(bad.source_of("orders", "f.csv"))
     rows = ["'A' id, '1' date, '2' amount", "'2' amount, 'A' id, '1' date, cast(null as string) more"]
@@ -127,7 +127,7 @@ def test_identity_of_a_row_without_a_declared_one(spark):
 def test_identities_of_several_columns_are_told_apart(spark):
     """Whatever stands in a text; a number or a time needs no escape."""
     from rfm_spark import sources
-    from rfm_spark.config.models import Source
+    from rfm_spark.config.source import Source
 
     source = Source.model_validate(bad.source_of("orders", "f.csv") | {"event_id": ["id", "line", "amount"]})
     rows = {

@@ -11,7 +11,7 @@ import pytest
 
 from rfm_spark import sources
 from rfm_spark.config.base import Expression
-from rfm_spark.config.models import Source
+from rfm_spark.config.source import Source
 from rfm_spark.sources import listing
 
 NAMES = ("my file.csv", "100%.csv", "a[1]{x}.csv", "what?*.csv", "größe+.csv", "back\\slash.csv")

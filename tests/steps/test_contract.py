@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError
 from rfm_spark.local import local_frame
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from rfm_spark.config.models import Criterion
+from rfm_spark.config.scoring import Criterion
 from rfm_spark.errors import ConfigError
 from rfm_spark.local import local_frame
 

@@ -27,7 +27,7 @@ def events_frame(spark):
 
 @pytest.mark.spark_only
 def test_events_are_shuffled_once_from_events_to_segments(spark):
-    from rfm_spark.config.models import Action, Segment, Segmentation
+    from rfm_spark.config.scoring import Action, Segment, Segmentation
     from rfm_spark.steps import activity, metrics, scores, segments
 
     act = Action(decision="d", channel="c", message="m")
@@ -84,7 +84,7 @@ def test_no_window_of_the_package_is_unpartitioned():
 
 
 def test_the_defaults_of_a_cut_are_those_of_the_config():
-    from rfm_spark.config.models import Scoring
+    from rfm_spark.config.scoring import Scoring
 
     assert Scoring().of("f") == Cutting()
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from rfm_spark.config.models import Action, Segment, Segmentation
+from rfm_spark.config.scoring import Action, Segment, Segmentation
 from rfm_spark.local import local_frame
 
 SNAPSHOT = date(2024, 1, 1)

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from rfm_spark.config.models import Action, Segment, Segmentation
+from rfm_spark.config.scoring import Action, Segment, Segmentation
 from rfm_spark.errors import ConfigError
 from rfm_spark.local import local_frame
 

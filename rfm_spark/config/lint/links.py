@@ -10,7 +10,7 @@ from typing import Any
 from sqlglot import exp
 
 from rfm_spark.config.lint.terms import Term, is_literal, literal_value, text_of
-from rfm_spark.config.models import Criterion
+from rfm_spark.config.scoring import Criterion
 
 Env = Mapping[str, Any]
 Link = tuple[set[str], Callable[[Env], bool]]

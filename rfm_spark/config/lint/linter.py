@@ -14,7 +14,8 @@ from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.lint.conditions import Conditions
 from rfm_spark.config.lint.cube import Space, first_bits
 from rfm_spark.config.lint.links import ScoreLink, links
-from rfm_spark.config.models import ProjectConfig, Segment, Segmentation
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.scoring import Segment, Segmentation
 from rfm_spark.config.words import found, listed
 from rfm_spark.errors import Fault
 

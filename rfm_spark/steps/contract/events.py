@@ -3,7 +3,8 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.config.models import CANONICAL_COLUMNS, EVENT_TYPES, ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import CANONICAL_COLUMNS, EVENT_TYPES, Source
 from rfm_spark.schemas import MONEY
 from rfm_spark.sql import quoted
 from rfm_spark.steps.contract import reasons as why

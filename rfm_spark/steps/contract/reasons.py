@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark.config.expressions import SqlFault
-from rfm_spark.config.models import ProjectConfig, Rule, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Rule, Source
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.sql import quoted, type_of
 from rfm_spark.steps.contract import values

@@ -5,7 +5,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark.config.identity import NULL_LIKE
-from rfm_spark.config.models import ProjectConfig, Source
+from rfm_spark.config.models import ProjectConfig
+from rfm_spark.config.source import Source
 from rfm_spark.schemas import MONEY
 from rfm_spark.sql import ISO_DAY, as_text, try_decimal
 
