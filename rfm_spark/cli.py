@@ -21,7 +21,6 @@ from rfm_spark.report.console import console
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from rfm_spark.pipelines.run_record import Run
     from rfm_spark.project import Project
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -78,14 +77,17 @@ def run(
     if (every_seconds and not watch) or (watch and dry_run):
         raise ConfigError("--every-seconds goes with --watch, and --watch does not go with --dry-run")
     project, day = _project(config, set_, lake, engine), _date(as_of)
+
+    from rfm_spark.report import runs
+
     if watch:
         _watch(project, _session(project, engine), day, every_seconds or 60)
         return
     done = project.run(_session(project, engine), day, dry_run=dry_run)
-    _report_rows(project, done)
-    _report_segments(project, done)
+    runs.print_rows(out, project.config, done)
+    runs.print_profiles(out, project.config, done)
     if dry_run:
-        _report_moves(done)
+        runs.print_moves(out, done)
         out.print("Dry run: nothing was published.")
 
 
@@ -105,8 +107,12 @@ def ingest(
     if reason and not replay:
         raise ConfigError("--reason goes with --replay")
     project, day = _project(config, set_, lake, engine), _date(as_of)
+
+    from rfm_spark.report import runs
+
     spark = _session(project, engine)
-    _report_rows(project, project.replay(spark, day, reason) if replay else project.ingest(spark, day))
+    done = project.replay(spark, day, reason) if replay else project.ingest(spark, day)
+    runs.print_rows(out, project.config, done)
 
 
 @app.command()
@@ -128,16 +134,19 @@ def segment(
     if every and not until:
         raise ConfigError("--every goes with --until")
     project, day = _project(config, set_, lake, engine), _date(as_of)
+
+    from rfm_spark.report import runs
+
     frozen = _date(cut_points_from) if cut_points_from else None
     if until is None:
-        _report_segments(project, project.segment(_session(project, engine), day, frozen))
+        runs.print_profiles(out, project.config, project.segment(_session(project, engine), day, frozen))
         return
     from rfm_spark.steps import periods
 
     last = _date(until)
     periods.dates(day, last, every or "month")  # so that a wrong one is told before an engine starts
     done = project.backfill(_session(project, engine), day, last, every or "month", frozen)
-    _report_segments(project, done[-1])
+    runs.print_profiles(out, project.config, done[-1])
     out.print(f"Published {len(done)} snapshots: {', '.join(str(run.as_of) for run in done)}", soft_wrap=True)
 
 
@@ -153,13 +162,15 @@ def predict(
     ] = False,
 ) -> None:
     """Predict who is still alive, how often they will order and what they will spend, by back-tested models."""
+    from rfm_spark.report import runs
     from rfm_spark.report.predictions import print_back_test, print_totals
 
     project, day = _project(config, set_, lake, engine), _date(as_of)
+
     tell = partial(print_back_test, out)
     done, outcome = project.predict(_session(project, engine), day, force=force, tell=tell)
     print_totals(out, outcome, project.config.currency)
-    _report_warnings(done)
+    runs.print_warnings(out, done)
 
 
 @app.command()
@@ -194,12 +205,12 @@ def target(
     ] = False,
 ) -> None:
     """Choose whom the campaigns contact, hold some out, and export the audiences."""
-    from rfm_spark.report import campaigns
+    from rfm_spark.report import campaigns, runs
 
     project, day = _project(config, set_, lake, engine), _date(as_of)
     done = project.target(_session(project, engine), day, plan=plan)
     campaigns.print_plans(out, project.config, done.plans)
-    _report_warnings(done)
+    runs.print_warnings(out, done)
     if plan:
         out.print("Plan: nothing was published or exported.")
     for name, rows in done.counts.items():
@@ -210,12 +221,12 @@ def target(
 @app.command()
 def measure(config: Config, as_of: AsOf, set_: Set = None, lake: LakePath = None, engine: Engine = "spark") -> None:
     """Measure what the campaigns changed, from the events after their sends."""
-    from rfm_spark.report import campaigns
+    from rfm_spark.report import campaigns, runs
 
     project, day = _project(config, set_, lake, engine), _date(as_of)
     done = project.measure(_session(project, engine), day)
     campaigns.print_results(out, project.config, done.results)
-    _report_warnings(done)
+    runs.print_warnings(out, done)
 
 
 @app.command()
@@ -383,6 +394,8 @@ def _date(text: str) -> date:
 
 def _watch(project: "Project", spark: "SparkSession", day: date, seconds: int) -> None:
     """One line a look. A signal ends it after the run that is under way, a second one at once."""
+    from rfm_spark.report import runs
+
     ended = threading.Event()
 
     def end(*_: object) -> None:
@@ -394,58 +407,11 @@ def _watch(project: "Project", spark: "SparkSession", day: date, seconds: int) -
     before = {which: signal.signal(which, end) for which in (signal.SIGINT, signal.SIGTERM) if in_main}
     try:
         for done in project.watch(spark, day, lambda: ended.wait(seconds)):
-            out.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {_told(done)}", soft_wrap=True, highlight=False)
-            _report_warnings(done)
+            out.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {runs.told(done)}", soft_wrap=True, highlight=False)
+            runs.print_warnings(out, done)
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
-
-
-def _told(done: "Run | None") -> str:
-    if done is None:
-        return "nothing new"
-    from rfm_spark.pipelines.conservation import total
-
-    outcomes = ("accepted", "quarantined", "exact_duplicates")
-    parts = ", ".join(f"{total(done, name):,} {name.replace('_', ' ')}" for name in outcomes)
-    return f"{total(done, 'rows_read'):,} rows read: {parts}"
-
-
-def _report_rows(project: "Project", done: "Run") -> None:
-    from rfm_spark.pipelines.conservation import reasons
-    from rfm_spark.report import tables
-
-    names = [source.name for source in project.config.sources]
-    out.print(tables.sources(done.counts, names))
-    for name in names:
-        told = ", ".join(f"{reason} {n:,}" for reason, n in reasons(done.counts, name))
-        if told:
-            out.print(f"{name}, quarantined for: {told}")
-
-
-def _report_segments(project: "Project", done: "Run") -> None:
-    from rfm_spark.report.show import print_segments
-
-    print_segments(out, project.config, done.profiles)
-    _report_warnings(done)
-
-
-def _report_warnings(done: "Run | None") -> None:
-    for warning in done.warnings if done else ():
-        out.print(f"warning: {warning}", soft_wrap=True)
-
-
-def _report_moves(done: "Run") -> None:
-    from rfm_spark.report import tables
-
-    if done.moves is None:
-        out.print("Changes: no earlier snapshot to compare with.")
-        return
-    out.print(tables.moves(done.moves.since, done.moves.rows))
-    for name in dict.fromkeys(row["segmentation"] for row in done.moves.rows):
-        mine = [row for row in done.moves.rows if row["segmentation"] == name]
-        moved = sum(row["customers"] for row in mine if row["from"] != row["to"])
-        out.print(f"{name}: {moved:,} of {sum(row['customers'] for row in mine):,} customers would move")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""Settlement: the rows of event sources, judged, and held against the events that are there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.config.source import Source
+from rfm_spark.pipelines import conservation, ledger, quarantine
+from rfm_spark.pipelines.run_record import Run
+from rfm_spark.sql import choose, union
+from rfm_spark.steps import contract, events, rates
+
+_FEW = 200_000  # rows whose ids fit a broadcast
+_HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
+_HELD_AGAINST += ["event_type", "customer_key", "order_id"]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Judged rows, a frame an event source, and all with their outcome; the events they were held against.
+
+    `removed`: (source, event_id, event_month) of events that a changed file brought and has no more. `orphans`: events,
+    the refunds of orders that went with them; their files are to be read again, for them to be judged.
+    """
+
+    judged: Sequence[DataFrame] = ()
+    settled: DataFrame | None = None
+    existing: DataFrame | None = None
+    base: int | None = None
+    removed: DataFrame | None = None
+    orphans: DataFrame | None = None
+
+
+NOTHING = Settlement()
+
+
+def settle(
+    run: Run,
+    mapped: Mapping[str, DataFrame],
+    judged_rates: Mapping[str, DataFrame],
+    held: quarantine.Held = quarantine.NONE,
+    delivered: ledger.Delivery = ledger.NONE,
+    orphans: DataFrame | None = None,
+) -> Settlement:
+    """Judge and settle the rows of event sources, those read and those of `held` that others may have made good.
+
+    `orphans`: events that an earlier look found to be refunds without their order, to be judged as if they were new.
+    """
+    base = run.lake.version("events")
+    existing = run.lake.read("events", base) if base is not None else None
+    clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
+    dated = rates.spans(union(clean_rates)) if clean_rates else None
+    judged = [
+        _judge(run, source, frames[source.name], dated, held=late)
+        for frames, late in ((mapped, False), (held.mapped, True))
+        for source in run.config.event_sources()
+        if source.name in frames
+    ]
+    refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
+    nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
+    recorded = [_recorded(frame, refunds=nets_orders, hashed=held.may_pass is not None) for frame in judged]
+    few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
+    changed = delivered.files(ledger.CHANGED) if existing is not None else []
+    keep = run.cut if few else run.keep
+    undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
+    rows = union(recorded)
+    # records are costly, and who numbers the rows goes through them three times, who settles them several more
+    rows = _identify(rows if few else run.reused(rows), undeclared=undeclared)
+    if few or changed:
+        rows = keep(rows)
+    elif undeclared:
+        rows = run.reused(rows)
+    against = existing.select(*_HELD_AGAINST) if existing is not None else None
+    stale = None
+    if against is not None and changed:
+        against, stale = _without_stale(run, against, rows, changed)
+    if against is not None and stale is not None and orphans is not None:
+        against = against.join(orphans.select("source", "event_id"), ["source", "event_id"], "left_anti")
+        stale = union([stale, orphans])
+    months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
+    same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
+    settled = events.settle(rows, same_months, few=few)
+    settled = keep(settled if stale is None else events.over_stale(settled, stale))
+    # before identity, of which a new row knows nothing yet: an order of any of a person's ids
+    key = ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]
+    if nets_orders:
+        orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
+        settled = events.match_refunds(settled, orders, key, few=few)
+        settled = run.cut(settled) if few else settled
+    found = None
+    if against is not None and stale is not None and orphans is None and nets_orders:
+        lost = events.lost_orders(stale, settled, against, key)
+        found = _orphans(run, against, run.keep(lost), key, delivered)
+    removed = None if stale is None else run.keep(events.removed(settled, stale))
+    return Settlement(judged, settled, existing, base, removed, found)
+
+
+def _orphans(
+    run: Run, existing: DataFrame, lost: DataFrame, key: list[str], delivered: ledger.Delivery
+) -> DataFrame | None:
+    """The events that are refunds of lost orders and whose files are still there; None where there are none."""
+    if lost.isEmpty():
+        return None
+    there = [(name, one.listed.path) for name, files in delivered.found.items() for one in files]
+    refunds = existing.filter(F.col("event_type") == "refund").join(lost, key, "left_semi")
+    of_files = refunds.join(ledger.frame(run.lake, there), ["source", "source_file"], "left_semi")
+    found = run.keep(of_files.select(*_HELD_AGAINST))
+    return None if found.isEmpty() else found
+
+
+def _recorded(judged: DataFrame, *, refunds: bool, hashed: bool) -> DataFrame:
+    """The rows with their raw record, where it may be needed: it is wide, and clean rows drop it."""
+    refund = F.lit(refunds) & (F.col("event_type") == "refund")
+    nothing = F.lit(None).cast("string")
+    hash_ = F.col("record.hash") if hashed else nothing
+    hash_alone = F.struct(nothing.alias("json"), hash_.alias("hash"), nothing.alias("schema"))
+    needed = (F.size("reasons") > 0) | refund | F.col("held")
+    return choose(contract.with_record(judged), needed, {"record": F.col("record")}, {"record": hash_alone})
+
+
+def _months(rows: DataFrame, alike: bool) -> list[date] | None:
+    """The months of the rows, where events of the same identity have the same date; None where they may have another.
+
+    Without a declared id a row is its own identity, and read alike it has one date.
+    """
+    if not alike:
+        return None
+    return [row[0] for row in rows.select("event_month").distinct().collect() if row[0] is not None]
+
+
+def _without_stale(
+    run: Run, existing: DataFrame, rows: DataFrame, changed: Sequence[tuple[str, str]]
+) -> tuple[DataFrame, DataFrame]:
+    """The events without those that changed files no longer bring as they were; and these."""
+    files, of_file = ledger.frame(run.lake, changed), ["source", "source_file"]
+    still, stale = events.divide(run.keep(existing.join(files, of_file, "left_semi")), rows)
+    return union([existing.join(files, of_file, "left_anti"), still]), run.keep(stale)
+
+
+def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None, *, held: bool) -> DataFrame:
+    foreign = "currency" in source.columns or (source.currency or run.config.currency) != run.config.currency
+    judged = contract.judge_events(mapped, source, run.config, dated if foreign else None)
+    declared = source.event_id_columns is not None
+    on_change = source.on_change if declared else "replace"
+    flags = {"declared_id": F.lit(declared), "on_change": F.lit(on_change), "held": F.lit(held)}
+    return run.reused(judged.withColumns(flags))
+
+
+def _identify(judged: DataFrame, *, undeclared: bool) -> DataFrame:
+    """The rows with their `event_id`; `undeclared`: some source declares none."""
+    if undeclared:
+        return events.identify(judged)
+    return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))
