@@ -1,11 +1,12 @@
-"""What README tells people to type: its commands exist, and so do the files it names. Its Python is in
-test_shipped_projects."""
+"""What README and its pages tell people to type: the commands exist, and so do the files and pages that are named. Its
+Python is in test_shipped_projects."""
 
 import re
 
 from e2e import shipped
 
-README = (shipped.ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [shipped.ROOT / "README.md", *sorted((shipped.ROOT / "docs").glob("*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
 
 
 def test_the_table_of_commands_is_the_command():
@@ -28,8 +29,13 @@ def test_the_table_of_commands_is_the_command():
 
 
 def test_what_is_named_is_there():
-    """Scripts, jobs and projects that README names."""
-    for path in re.findall(r"(?:scripts|jobs|conf)/[\w./-]+\w", README):
-        assert (shipped.ROOT / path).exists() or path == "conf/x.yaml", path
+    """Scripts, jobs, projects, pages."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"(?<![\w/])(?:scripts|jobs|conf|docs)/[\w./-]+\w", text):
+            assert (shipped.ROOT / path).exists() or path == "conf/x.yaml", (page.name, path)
+        for path in re.findall(r"\]\((?!https?:)([^#)]+)", text):
+            assert (page.parent / path).exists(), (page.name, path)
+    assert all(f"docs/{page.name}" in README for page in PAGES[1:])
     listed = re.search(r"Ready projects are in `conf/`: (.*)\.", README, re.DOTALL)[1]
     assert set(re.findall(r"`(\w+)`", listed.split(".")[0])) == {p.stem for p in (shipped.ROOT / "conf").glob("*.yaml")}
