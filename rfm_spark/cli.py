@@ -162,10 +162,10 @@ def predict(
     ] = False,
 ) -> None:
     """Predict who is still alive, how often they will order and what they will spend, by back-tested models."""
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+
     from rfm_spark.report import runs
     from rfm_spark.report.predictions import print_back_test, print_totals
-
-    project, day = _project(config, set_, lake, engine), _date(as_of)
 
     tell = partial(print_back_test, out)
     done, outcome = project.predict(_session(project, engine), day, force=force, tell=tell)
@@ -205,9 +205,10 @@ def target(
     ] = False,
 ) -> None:
     """Choose whom the campaigns contact, hold some out, and export the audiences."""
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+
     from rfm_spark.report import campaigns, runs
 
-    project, day = _project(config, set_, lake, engine), _date(as_of)
     done = project.target(_session(project, engine), day, plan=plan)
     campaigns.print_plans(out, project.config, done.plans)
     runs.print_warnings(out, done)
@@ -221,9 +222,10 @@ def target(
 @app.command()
 def measure(config: Config, as_of: AsOf, set_: Set = None, lake: LakePath = None, engine: Engine = "spark") -> None:
     """Measure what the campaigns changed, from the events after their sends."""
+    project, day = _project(config, set_, lake, engine), _date(as_of)
+
     from rfm_spark.report import campaigns, runs
 
-    project, day = _project(config, set_, lake, engine), _date(as_of)
     done = project.measure(_session(project, engine), day)
     campaigns.print_results(out, project.config, done.results)
     runs.print_warnings(out, done)

@@ -10,11 +10,12 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from rfm_spark.config.base import Label, Model, Name, Text
 from rfm_spark.config.campaigns import Campaign, Targeting
+from rfm_spark.config.contract import Contract
 from rfm_spark.config.identity import Identity
-from rfm_spark.config.keeping import Lake, Maintenance
+from rfm_spark.config.lake import Lake, Maintenance
 from rfm_spark.config.prediction import Prediction
 from rfm_spark.config.scoring import STANDARD_CRITERIA, Criterion, Segmentation
-from rfm_spark.config.source import Contract, Source
+from rfm_spark.config.source import Source
 
 RefundPolicy = Literal["net_on_order_date", "net_on_refund_date", "ignore"]
 

@@ -1,11 +1,10 @@
-"""Sources: where rows come from, what their columns mean, and the contract that they are held to."""
+"""Sources: where rows come from, and what their columns mean."""
 
-from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text, Texts
+from rfm_spark.config.base import Expression, Label, Model, Name, Text, Texts
 from rfm_spark.config.databases import Partition, Secret, Watermark
 
 EVENT_TYPES = ("purchase", "refund", "contact", "engagement")
@@ -105,26 +104,3 @@ class Source(Model):
         if self.timestamp_format is None:
             return []
         return [self.timestamp_format] if isinstance(self.timestamp_format, str) else self.timestamp_format
-
-
-class Rule(Model):
-    """A condition that every row must meet; its name is the reason in quarantine."""
-
-    name: Label
-    sql: Text
-    sources: list[Label] | None = Field(
-        default=None, description="the sources it applies to; default every event source"
-    )
-
-
-class Contract(Model):
-    """What makes a row clean."""
-
-    max_quarantined_share: float = Field(
-        default=0.05, ge=0, le=1, description="per source; above it the run stops, exit 3"
-    )
-    earliest: Day = Field(default=date(1990, 1, 1), description="first business date that is believed")
-    latest: Day = Field(default=date(2100, 1, 1), description="last business date that is believed")
-    max_duration_seconds: int = Field(default=86_400, gt=0, description="a longer engagement is absurd")
-    max_amount: float = Field(default=1e12, gt=0, description="a greater amount is out of range; leaves room for sums")
-    rules: list[Rule] = Field(default=[])

@@ -17,6 +17,7 @@ _CONFLICTS = (
     "TABLE_OR_VIEW_ALREADY_EXISTS",
     "Failed to commit transaction",
     "Metadata changed since last commit",
+    "FAILED_TO_MERGE_FIELDS",
     "Schema mismatch between new and old data",  # frames have the table's columns, unless it has just got more
 )
 _OTHER_FEATURES = "Unsupported table features required"

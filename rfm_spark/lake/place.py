@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark import engines
-from rfm_spark.config.keeping import Lake as LakeConfig
+from rfm_spark.config.lake import Lake as LakeConfig
 from rfm_spark.lake.faults import translated
 
 _NO_TABLE = (
@@ -27,7 +27,8 @@ class Place:
 
     def __init__(self, spark: SparkSession, config: LakeConfig) -> None:
         self.spark, self.config = spark, config
-        self._known: dict[str, dict[str, str]] = {}
+        self._there: set[str] = set()
+        self._types: dict[str, dict[str, str]] = {}  # of tables that were looked at and not written since
 
     def __str__(self) -> str:
         return self.config.path or f"{self.config.catalog}.{self.config.schema_}"
@@ -55,19 +56,24 @@ class Place:
 
     def exists(self, table: str) -> bool:
         """Whether the table is there."""
-        return self.types_at_first(table) is not None
+        return table in self._there or self.types(table) is not None
 
-    def types_at_first(self, table: str) -> dict[str, str] | None:
-        """{column: type} of the table as it was when it was first found, or None; later columns are not in it."""
-        if table not in self._known:
+    def types(self, table: str) -> dict[str, str] | None:
+        """{column: type} of the table, or None where it is not there; asked once between writes of this place's."""
+        if table not in self._types:
             with translated(f"{table} at {self}"):
                 try:
-                    self._known[table] = types(self.table(table))
+                    self._types[table] = types(self.table(table))
                 except AnalysisException as error:
                     if any(word in str(error) for word in _NO_TABLE):
                         return None
                     raise
-        return self._known[table]
+            self._there.add(table)
+        return self._types[table]
+
+    def forget_types(self, table: str) -> None:
+        """Ask again from here on: a write may bring columns."""
+        self._types.pop(table, None)
 
 
 def local(path: str) -> str:

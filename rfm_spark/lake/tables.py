@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark import engines
-from rfm_spark.config.keeping import Lake as LakeConfig
+from rfm_spark.config.lake import Lake as LakeConfig
 from rfm_spark.errors import ConflictError, SchemaMismatch
 from rfm_spark.lake.by_delta_rs import ByDeltaRs
 from rfm_spark.lake.by_sql import USER_METADATA, BySql
@@ -321,6 +321,7 @@ class Lake:
 
     def _beside_maintenance(self, table: str, write: Callable[[], None]) -> None:
         """Write, and write again where the commit it lost to is one of maintenance: that left the rows as they were."""
+        self.place.forget_types(table)
         for left in reversed(range(TRIES)):
             try:
                 return write()
@@ -363,7 +364,7 @@ class Lake:
         )
 
     def _type_changes(self, spec: TableSpec) -> list[str]:
-        there = self.place.types_at_first(spec.name) or {}
+        there = self.place.types(spec.name) or {}
         return [
             f"{c.name} was {there[c.name]} when the table was made, and is {c.type} now; give it another name"
             for c in spec.columns

@@ -103,7 +103,9 @@ def _placed(
         move = F.struct(*keys, F.col("_each._variant").alias("variant")).alias("_move")
         plain = exploded.select(move, *(F.col(f"_each.`{name}`").alias(name) for name in names))  # what rules may name
         sql = {name: one for name, one in config.criteria.items() if one.sql}
-        scored = scores.score_all(metrics.with_criteria_resolved(plain, sql), cuts)
+        # those of then may be of another engine, whose functions this one lacks
+        with_criteria = metrics.with_criteria_resolved if config is now.config else metrics.with_criteria
+        scored = scores.score_all(with_criteria(plain, sql), cuts)
         segment = F.coalesce("segment", F.lit(migrations.UNASSIGNED)).alias("segment")
         yield segments.assign_resolved(scored, rules).select("_move.*", segment)
 

@@ -49,7 +49,7 @@ def evolve(
     rows: list[tuple] = []
     changed = None
     if before is not None:
-        changed, found = _since(run, earlier, before, now, data.near or data, populations)
+        changed, found = _since(run, earlier, before, now, data, populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
         run.counts[_DEPARTED] = sum(row["customers"] for row in found if row["to_segment"] == migrations.GONE)
     run.lake.replace(

@@ -1,7 +1,7 @@
 """What an ingest leaves for all that comes after it: events, profiles, and the activity of customers."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -13,9 +13,6 @@ from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import stacked
 from rfm_spark.steps import activity
-
-# what activity reads of `events`, and who looks for events that an earlier snapshot had not seen
-_READ = (*activity.COLUMNS, "event_month", "ingested_run_id")
 
 
 @dataclass(frozen=True)
@@ -39,19 +36,12 @@ class SharedActivity:
 class Ingested:
     """What the segmentation goes on with: all events and all profiles (None where no source has any).
 
-    `shared`, what can be kept of their activity for several snapshots; `near`, the same with the events alone of
-    everybody who has one since the newest earlier snapshot, where these few are kept.
+    `shared`, what can be kept of their activity for several snapshots.
     """
 
     events: DataFrame
     profiles: DataFrame | None
     shared: SharedActivity | None = None
-    near: "Ingested | None" = None
-
-    def with_near(self, customers: DataFrame, keep: Callable[[DataFrame], DataFrame]) -> "Ingested":
-        """The same, with the events of a few customers (a frame of customer_key) kept beside. One look at all."""
-        few = self.events.select(*_READ).join(F.broadcast(customers), "customer_key", "left_semi")
-        return replace(self, near=replace(self, events=keep(few)))
 
     def activity(self, policy: RefundPolicy, as_of: date, customers: DataFrame | None = None) -> DataFrame:
         """The activity before a date, of all or of some customers (a frame of customer_key)."""

@@ -26,11 +26,8 @@ def measured_by(config: ProjectConfig) -> tuple:
     return config.reference_period, config.refunds, config.timezone, config.currency
 
 
-def customer_metrics(
-    run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published
-) -> tuple[DataFrame, Ingested]:
-    """The metrics of every customer as of the run's date, the same cells whichever way they are made; and the data,
-    with `near` where it was made on the way.
+def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published) -> DataFrame:
+    """The metrics of every customer as of the run's date; the same cells whichever way they are made.
 
     Reads: all events, or where an earlier snapshot can be moved on, those of the days that enter or leave a sub-period
         and the histories of the customers who have an order there.
@@ -45,9 +42,10 @@ def customer_metrics(
         run.counts[EVENTS_SEEN] = seen
     moves = seen is not None and not period.all and data.shared is None  # of what is shared the sums cost less
     before = _earlier(run, earlier) if moves else None
-    moved = _moved(run, data, boundaries, before, seen) if before is not None and seen is not None else None
-    summed, data = moved or (metrics.sums(data.activity(run.config.refunds.policy, run.as_of), boundaries), data)
-    return metrics.from_sums(summed, profiles, boundaries), data
+    summed = _moved(run, data, boundaries, before, seen) if before is not None and seen is not None else None
+    if summed is None:
+        summed = metrics.sums(data.activity(run.config.refunds.policy, run.as_of), boundaries)
+    return metrics.from_sums(summed, profiles, boundaries)
 
 
 @dataclass(frozen=True)
@@ -73,31 +71,21 @@ def _earlier(run: Run, now: Published) -> _Earlier | None:
     return _Earlier(newest, row["counts"][EVENTS_SEEN], row["counts"]["customer_metrics.rows"], frame)
 
 
-def _moved(
-    run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, seen: int
-) -> tuple[DataFrame, Ingested] | None:
-    """The sums of every customer, or None where too many would have to be recomputed, or events were not just added.
-
-    Where few have an event in a window, theirs are kept as `near`: the causes of moves are looked for there as well.
-    """
+def _moved(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, seen: int) -> DataFrame | None:
+    """The sums of every customer, or None where too many would have to be recomputed, or events were not just added."""
     period, policy = run.config.reference_period, run.config.refunds.policy
     unseen = run.lake.appended_by("events", earlier.events, seen)
     if unseen is None:
         return None
     before = periods.boundaries(period, earlier.as_of, None)
     touched = run.keep(moved_sums.touched(data.events, policy, before, boundaries, unseen))
-    found = touched.agg(F.count(F.lit(1)), F.coalesce(F.sum(F.col("recompute").cast("int")), F.lit(0)))
-    everybody, recomputed = found.collect()[0]
+    recomputed = touched.filter("recompute").count()
     few = _FEW_COMPILED if engines.of(run.spark).compiles else _FEW
-    most = min(few * earlier.customers, _BROADCAST)
-    if recomputed > most:
+    if recomputed > min(few * earlier.customers, _BROADCAST):
         return None
     run.counts["customer_metrics.recomputed"] = recomputed
     moved = moved_sums.moved(earlier.frame, touched, period.sub_periods)
     if not recomputed:
-        return moved, data
-    if everybody <= most:
-        data = data.with_near(touched.select("customer_key"), run.keep)
+        return moved
     who = F.broadcast(touched.filter("recompute").select("customer_key"))
-    again = metrics.sums((data.near or data).activity(policy, run.as_of, who), boundaries)
-    return union([moved, again]), data
+    return union([moved, metrics.sums(data.activity(policy, run.as_of, who), boundaries)])

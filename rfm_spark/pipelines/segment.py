@@ -38,7 +38,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     frozen = _frozen(earlier, planned)
     _resolve(run, [data.profiles] if data.profiles is not None else [])
     with run.stage("metrics") as stage:
-        written, data = _measure(run, data, earlier)
+        written = _measure(run, data, earlier)
         customers = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
         recomputed = run.counts.setdefault("customer_metrics.recomputed", written.rows)
@@ -105,11 +105,11 @@ def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
         segments.assign(frame.withColumns(scored), segmentation)
 
 
-def _measure(run: Run, data: Ingested, earlier: Published) -> tuple[Written, Ingested]:
+def _measure(run: Run, data: Ingested, earlier: Published) -> Written:
     config = run.config
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
-    measured, data = customer_metrics(run, data, known, earlier)
+    measured = customer_metrics(run, data, known, earlier)
     frame = metrics.with_criteria_resolved(with_predictions(run, earlier, measured), config.criteria)
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
         *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
@@ -117,7 +117,7 @@ def _measure(run: Run, data: Ingested, earlier: Published) -> tuple[Written, Ing
         *(Column(name, "double", "prediction at or before the snapshot") for name in used_predictions(config)),
     )
     try:
-        return run.lake.replace(spec, frame, {"snapshot_date": run.as_of}), data
+        return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
     except Exception as error:
         if metrics.TOO_MUCH_MONEY not in str(error):
             raise

@@ -1,4 +1,4 @@
-"""`python -m rfm_spark.report.reference docs/tables.md` writes the tables into that page, between its two markers."""
+"""`python -m rfm_spark.report.reference README.md` writes the tables into README, between its two markers."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from rfm_spark.schemas import TABLES, TableSpec
 
 BEGIN, END = (
-    "<!-- tables: written by python -m rfm_spark.report.reference docs/tables.md -->\n",
+    "<!-- tables: written by python -m rfm_spark.report.reference README.md -->\n",
     "<!-- end of tables -->",
 )
 _HEAD = "| table | one row is | key | partitioned by | columns |\n|---|---|---|---|---|\n"

@@ -7,7 +7,7 @@ RUNS = TableSpec(
     "one row a run, complete or failed, written last",
     (
         required("run_id", "string", "identity of the run; every commit of the run carries it"),
-        required("job", "string", "run, ingest, segment, maintain, target, measure, or replay (ingest --replay)"),
+        required("job", "string", "the command that was run; replay is ingest --replay"),
         Column("as_of", "date", "the first instant not seen"),
         required("started_at", "timestamp", "start", "UTC"),
         required("ended_at", "timestamp", "end", "UTC"),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 
-from rfm_spark.config.keeping import Keep
+from rfm_spark.config.lake import Keep
 
 
 def expired(published: Iterable[date], as_of: date, keep: Keep, protected: Collection[date]) -> list[date]:

@@ -55,7 +55,7 @@ def work(folder: str, out: str) -> None:
     binaries = Path(pyspark.__file__).parent / "bin"
     with _cluster(binaries / "spark-class", Path(out).with_name("cluster-work")) as master:
         memory = ("--driver-memory", DRIVER_MEMORY, "--executor-memory", EXECUTOR_MEMORY, "--executor-cores", "1")
-        options = ("--conf", "spark.executor.extraJavaOptions=-XX:-DontCompileHugeMethods")  # as docs/cluster.md says
+        options = ("--conf", "spark.executor.extraJavaOptions=-XX:-DontCompileHugeMethods")  # as README says
         command = [str(binaries / "spark-submit"), "--master", master, *memory, *options, __file__, folder, out]
         subprocess.run(command, check=True, env=os.environ | {"PYSPARK_PYTHON": sys.executable})
 

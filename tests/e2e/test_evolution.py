@@ -13,7 +13,7 @@ from rfm_spark.report.moves import IN_WORDS
 
 pytestmark = pytest.mark.slow_on_spark
 
-PAGE = Path(__file__).parents[2] / "docs" / "evolution.md"
+PAGE = Path(__file__).parents[2] / "conf" / "README.md"
 JULY, AUGUST, AUGUST_2, SEPTEMBER = date(2020, 7, 1), date(2020, 8, 1), date(2020, 8, 2), date(2020, 9, 1)
 
 
@@ -146,10 +146,10 @@ def test_moves_are_shown_with_their_causes_in_words(spark, evolved):
 
 
 @pytest.mark.on_sail
-def test_another_system_reads_the_feed_by_the_pages_example(spark, evolved):
+def test_another_system_reads_the_feed_by_the_example(spark, evolved):
     """With deltalake alone, and what it has read it does not read again."""
     names: dict = {}
-    exec(compile(PAGE.read_text(encoding="utf-8").split("```py\n")[1].split("```")[0], PAGE.name, "exec"), names)
+    exec(compile(PAGE.read_text(encoding="utf-8").split("```py\n")[1].split("```")[0], str(PAGE), "exec"), names)
     lake = evolved.config.lake.path
     state: dict[tuple, str] = {}
     found = list(names["unread"](lake, set()))

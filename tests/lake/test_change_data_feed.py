@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from rfm_spark import engines
-from rfm_spark.config.keeping import Lake as LakeConfig
+from rfm_spark.config.lake import Lake as LakeConfig
 from rfm_spark.schemas import Column, TableSpec
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from rfm_spark import engines
-from rfm_spark.config.keeping import Lake as LakeConfig
+from rfm_spark.config.lake import Lake as LakeConfig
 from rfm_spark.errors import ConflictError, SchemaMismatch
 from rfm_spark.schemas import Column, TableSpec
 
@@ -294,3 +294,22 @@ def _after_two_seconds(value):
 
     time.sleep(2)
     return value
+
+
+def test_a_lake_that_has_looked_sees_what_another_writes_since(lake_of, log):
+    """Its commits, its rows and its columns, though neither log nor schema is read whole again."""
+    from pyspark.sql import functions as F
+
+    first, other = lake_of("first"), lake_of("other")
+    first.append(LOG, log(("a", 1)))
+    assert first.version("log") == (version := other.version("log"))
+    more = LOG.with_columns(Column("note", "string", "a remark"))
+    other.append(more, log(("b", 2)).withColumn("note", F.lit("n")))
+    assert first.version("log") == other.version("log") > version
+    assert next(first.commits("log")).run_id == "other"
+    first.append(LOG, log(("c", 3)))
+    assert rows_of(first.read("log")) == [("a", 1, None), ("b", 2, "n"), ("c", 3, None)]
+    with pytest.raises(SchemaMismatch, match="note was string when the table was made, and is bigint now"):
+        first.append(
+            LOG.with_columns(Column("note", "bigint", "other")), log().withColumn("note", F.lit(1).cast("long"))
+        )

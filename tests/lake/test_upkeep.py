@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from deltalake import DeltaTable
 
-from rfm_spark.config.keeping import Lake as LakeConfig
+from rfm_spark.config.lake import Lake as LakeConfig
 from rfm_spark.errors import ConflictError
 from rfm_spark.lake.history import Commit, snapshots, vacuum_is_due
 from rfm_spark.schemas import Column, TableSpec

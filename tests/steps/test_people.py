@@ -87,7 +87,7 @@ def test_against_a_plain_union_find(spark):
 @pytest.mark.slow
 def test_on_a_cluster_plans_stay_as_long_whatever_the_levels(spark, lake_path, capsys):
     """Each level begins with what the lake holds of the one before, whose plan it does not carry along."""
-    from rfm_spark.config.keeping import Lake as LakeConfig
+    from rfm_spark.config.lake import Lake as LakeConfig
     from rfm_spark.lake import Lake
     from rfm_spark.pipelines.identity import through_the_lake
     from rfm_spark.steps.identity import people

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from rfm_spark.config.keeping import Keep
+from rfm_spark.config.lake import Keep
 from rfm_spark.steps.retention import expired
 
 AS_OF = date(2024, 2, 29)

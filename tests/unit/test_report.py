@@ -197,14 +197,13 @@ def test_every_table_can_be_shown():
         known_table("cutpoints")
 
 
-# --- README and the pages --------------------------------------------------------------------------------------------
+# --- README ----------------------------------------------------------------------------------------------------------
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_page_of_tables_has_the_declared_ones():
-    page = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
-    assert reference.updated(page) == page, "write it again: python -m rfm_spark.report.reference docs/tables.md"
+def test_readmes_tables_are_the_declared_ones():
+    assert reference.updated(README) == README, "write it again: python -m rfm_spark.report.reference README.md"
 
 
 def test_readmes_segments_look_as_the_command_prints_them():

@@ -1,7 +1,7 @@
 """Contract: every row is parsed and judged; a row that fails keeps all its reasons and its raw record.
 
-One module a kind of rows; `values` reads their cells, `reasons` says what is wrong with any kind, and `records` keeps
-the raw row.
+One module a kind of source rows (of profiles: what a source knows of a customer); `values` reads their cells, `reasons`
+says what is wrong with any kind, and `records` keeps the raw row.
 """
 
 from rfm_spark.steps.contract.consents import GRANTED, REFUSALS, judge_consents

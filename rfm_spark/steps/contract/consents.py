@@ -58,7 +58,7 @@ def judge_consents(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         records.content_hash(named, [*columns, *ids]).alias("content_hash"),
         "understood",
         F.col("_file").alias("source_file"),
-        why.held(parsed, reasons).alias("reasons"),
+        why.that_hold(parsed, reasons).alias("reasons"),
         records.as_read(parsed).alias("record"),
     )
 

@@ -44,7 +44,7 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
         F.col("_file").alias("source_file"),
         *extras,
         *ids,
-        why.held(parsed, reasons).alias("reasons"),
+        why.that_hold(parsed, reasons).alias("reasons"),
         F.col("_raw"),
     )
     converted = F.col("original_currency") != config.currency

@@ -33,6 +33,6 @@ def judge_profiles(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         *ids,
         records.content_hash(parsed, ["customer_key", "event_date", *attributes, *ids]).alias("content_hash"),
         F.col("_file").alias("source_file"),
-        why.held(parsed, reasons).alias("reasons"),
+        why.that_hold(parsed, reasons).alias("reasons"),
         records.as_read(parsed).alias("record"),
     )

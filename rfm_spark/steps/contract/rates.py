@@ -36,6 +36,6 @@ def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> Dat
         "rate",
         records.content_hash(parsed, ["currency", "date", "rate"]).alias("content_hash"),
         F.col("_file").alias("source_file"),
-        why.held(parsed, reasons).alias("reasons"),
+        why.that_hold(parsed, reasons).alias("reasons"),
         records.as_read(parsed).alias("record"),
     )

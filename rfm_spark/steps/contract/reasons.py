@@ -7,9 +7,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from rfm_spark.config.contract import Rule
 from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.config.source import Rule, Source
+from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, Fault
 from rfm_spark.sql import quoted, type_of
 from rfm_spark.steps.contract import values
@@ -18,13 +19,13 @@ _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _SEPARATOR = "\x1f"
 
 
-def held(parsed: DataFrame, reasons: dict[str, Column]) -> Column:
+def that_hold(parsed: DataFrame, reasons: dict[str, Column]) -> Column:
     """The names of all reasons that hold, sorted."""
     faults = {
         name.removeprefix("_fault:"): F.col(quoted(name)) for name in parsed.columns if name.startswith("_fault:")
     }
-    held = [F.when(condition, F.lit(name)) for name, condition in sorted((faults | reasons).items())]
-    text = F.concat_ws(_SEPARATOR, *held)
+    names = [F.when(condition, F.lit(name)) for name, condition in sorted((faults | reasons).items())]
+    text = F.concat_ws(_SEPARATOR, *names)
     return F.when(text == "", F.array().cast("array<string>")).otherwise(F.split(text, _SEPARATOR))
 
 
