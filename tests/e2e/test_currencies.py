@@ -11,6 +11,8 @@ import pytest
 import yaml
 from e2e import bad_input as bad
 
+pytestmark = pytest.mark.slow_on_spark
+
 AS_OF = date(2024, 4, 1)
 # 2024-01-05 is a Friday. Of two rates of a day the greater counts.
 RATES = """currency,date,rate

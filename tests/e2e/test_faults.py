@@ -20,6 +20,7 @@ def lake(undisturbed, tmp_path) -> str:
     return str(shutil.copytree(undisturbed.folder / "july", tmp_path / "lake"))
 
 
+@pytest.mark.slow_on_spark
 def test_killed_within_a_snapshot_and_run_again(spark, config, lake, undisturbed, monkeypatch):
     tiny = faults.project(config, lake)
     for table in (SNAPSHOTS[0], SNAPSHOTS[-1]):  # the slow test below does so after each

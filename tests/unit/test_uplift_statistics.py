@@ -81,6 +81,7 @@ def test_welch_is_scipys():
         assert (float(found.low), float(found.high)) == pytest.approx((ends.low, ends.high), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_covers_the_known_effect_too():
     rng, covered = np.random.default_rng(25), 0
     for _ in range(200):
