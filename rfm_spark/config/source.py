@@ -9,7 +9,6 @@ from rfm_spark.config.databases import Partition, Secret, Watermark
 
 EVENT_TYPES = ("purchase", "refund", "contact", "engagement")
 
-
 CANONICAL_COLUMNS = ("source_customer_id", "event_ts", "amount", "order_id", "duration_seconds", "currency")
 
 

@@ -31,11 +31,7 @@ class ByDeltaRs:
 
     def history(self, table: str, limit: int) -> list[Commit]:
         """The newest commits of a table, at most `limit`."""
-        if table in self._open:
-            self._open[table].update_incremental()  # reads what is new of the log, and not all of it
-        else:
-            self._open[table] = self._table(table)
-        return [commit(row) for row in self._open[table].history(limit)]
+        return [commit(row) for row in self._table(table).history(limit)]
 
     def write(
         self, spec: TableSpec, frame: DataFrame, mode: str, options: Mapping[str, str], properties: Mapping[str, str]
@@ -163,7 +159,12 @@ class ByDeltaRs:
         return frame.select(*whole, *(F.col(f"`{field.name}`") for field in new))
 
     def _table(self, table: str) -> Any:
-        return _deltalake().DeltaTable(self._place.path(table))
+        """The table as it is now: what is new of its log is read, and not all of it each time."""
+        if table in self._open:
+            self._open[table].update_incremental()
+        else:
+            self._open[table] = _deltalake().DeltaTable(self._place.path(table))
+        return self._open[table]
 
     def _properties(self) -> Any:
         return _deltalake().CommitProperties(custom_metadata={"userMetadata": self._run_id})

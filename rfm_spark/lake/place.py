@@ -56,9 +56,9 @@ class Place:
 
     def exists(self, table: str) -> bool:
         """Whether the table is there."""
-        return table in self._there or self.types(table) is not None
+        return table in self._there or self.types_of(table) is not None
 
-    def types(self, table: str) -> dict[str, str] | None:
+    def types_of(self, table: str) -> dict[str, str] | None:
         """{column: type} of the table, or None where it is not there; asked once between writes of this place's."""
         if table not in self._types:
             with translated(f"{table} at {self}"):

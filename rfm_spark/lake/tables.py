@@ -364,7 +364,7 @@ class Lake:
         )
 
     def _type_changes(self, spec: TableSpec) -> list[str]:
-        there = self.place.types(spec.name) or {}
+        there = self.place.types_of(spec.name) or {}
         return [
             f"{c.name} was {there[c.name]} when the table was made, and is {c.type} now; give it another name"
             for c in spec.columns

@@ -84,11 +84,11 @@ class Published:
         day = F.col(spec.snapshot)
         own = {each: at for each, at in self._own(table).items() if as_of in (None, each)}
         torn = self._torn(table, version, own)
-        frames = [whole.filter(day.isin([each for each in own if each not in torn]))]
+        as_published = whole.filter(day.isin([each for each in own if each not in torn]))
         if not torn:
-            return frames[0]
-        frames += [self.lake.read(table, own[each]).filter(day == F.lit(each)) for each in torn]
-        return union(frames).select(whole.columns)
+            return as_published
+        others = [self.lake.read(table, own[each]).filter(day == F.lit(each)) for each in torn]
+        return union([as_published, *others]).select(whole.columns)
 
     def current_segments(self) -> DataFrame | None:
         """The newest snapshot of each segmentation, or None where none is published."""

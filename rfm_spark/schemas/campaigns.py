@@ -20,7 +20,6 @@ CONSENTS = TableSpec(
     subject_key="customer_key",
 )
 
-
 AUDIENCES = TableSpec(
     "audiences",
     "one row a person selected by a campaign, those held out too; the campaign's newest wave",
@@ -45,7 +44,6 @@ AUDIENCES = TableSpec(
     ("campaign",),
     "customer_key",
 )
-
 
 CAMPAIGN_RESULTS = TableSpec(
     "campaign_results",

@@ -26,7 +26,6 @@ SEGMENT_MIGRATIONS = TableSpec(
     ("to_snapshot",),
 )
 
-
 SEGMENT_CHANGES = TableSpec(
     "segment_changes",
     "one row a customer whose current segment a run changed; good once the run is complete",

@@ -31,7 +31,6 @@ EVENTS = TableSpec(
     configured="extra columns of the sources; id_hashes with an identity section",
 )
 
-
 CUSTOMERS = TableSpec(
     "customers",
     "one row a customer that a profile source knows",
@@ -43,7 +42,6 @@ CUSTOMERS = TableSpec(
     subject_key="customer_key",
     configured="the attributes; attribute_sources with an identity section",
 )
-
 
 QUARANTINE = TableSpec(
     "quarantine",
@@ -64,7 +62,6 @@ QUARANTINE = TableSpec(
     "record",
     "run_id",
 )
-
 
 INGESTED_FILES = TableSpec(
     "ingested_files",
@@ -89,7 +86,6 @@ INGESTED_FILES = TableSpec(
     written_by="run_id",
 )
 
-
 INGESTED_TABLES = TableSpec(
     "ingested_tables",
     "one row a table of a database that a run has read by its watermark; it counts if the run is complete",
@@ -111,6 +107,5 @@ INGESTED_TABLES = TableSpec(
     ("run_id", "source"),
     written_by="run_id",
 )
-
 
 ATTRIBUTE_SOURCES = Column("attribute_sources", "map<string,string>", "attribute: source that its value came from")

@@ -25,7 +25,6 @@ IDENTITIES = TableSpec(
     subject_key="customer_key",
 )
 
-
 IDENTITY_LINKS = TableSpec(
     "identity_links",
     "one row a link between a customer of a source and another id: that a row of the source holds both, or a match",
@@ -42,7 +41,6 @@ IDENTITY_LINKS = TableSpec(
     subject_key="customer_key",
 )
 
-
 IDENTITY_CHANGES = TableSpec(
     "identity_changes",
     "one row a key that a run merged into another, or split a person from; good once the run is complete",
@@ -57,7 +55,6 @@ IDENTITY_CHANGES = TableSpec(
     written_by="run_id",
 )
 
-
 IDENTITY_ROUNDS = TableSpec(
     "identity_rounds",
     "one row two numbers that stand for ids or people, as the newest step of joining left them; where an engine of "
@@ -65,6 +62,5 @@ IDENTITY_ROUNDS = TableSpec(
     (required("a", "bigint", "a number"), required("b", "bigint", "what it goes to")),
     ("a", "b"),
 )
-
 
 ID_HASHES = Column("id_hashes", "array<string>", "MD5 of type and spelling of each id that the row holds")

@@ -23,7 +23,6 @@ SEGMENT_FORECASTS = TableSpec(
     ("snapshot_date",),
 )
 
-
 SEGMENT_TRANSITIONS = TableSpec(
     "segment_transitions",
     "one row a pair of segments: how many went from one to the other in a period, over all like periods",
@@ -40,7 +39,6 @@ SEGMENT_TRANSITIONS = TableSpec(
     ("snapshot_date", "segmentation", "from_segment", "to_segment"),
     ("snapshot_date",),
 )
-
 
 PREDICTIONS = TableSpec(
     "predictions",
@@ -69,7 +67,6 @@ PREDICTIONS = TableSpec(
     ("snapshot_date",),
     "customer_key",
 )
-
 
 MODELS = TableSpec(
     "models",

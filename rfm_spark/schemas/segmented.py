@@ -32,7 +32,6 @@ CUSTOMER_METRICS = TableSpec(
     configured="orders_q1…, monetary_q1…, one a sub-period, criteria in SQL, attributes in use",
 )
 
-
 CUT_POINTS = TableSpec(
     "cut_points",
     "one row a cut between two scores of a criterion, per segmentation and group",
@@ -55,7 +54,6 @@ CUT_POINTS = TableSpec(
     ("snapshot_date",),
 )
 
-
 CUSTOMER_SEGMENTS = TableSpec(
     "customer_segments",
     "one row a customer, snapshot and segmentation",
@@ -75,7 +73,6 @@ CUSTOMER_SEGMENTS = TableSpec(
     configured="r_score, f_score, m_score, one a criterion",
 )
 
-
 SEGMENT_PROFILES = TableSpec(
     "segment_profiles",
     "one row a segment and snapshot, empty segments too",
@@ -93,7 +90,6 @@ SEGMENT_PROFILES = TableSpec(
     ("snapshot_date",),
     configured="mean_… and median_… of each metric",
 )
-
 
 SEGMENT_HISTORY = TableSpec(
     "segment_history",

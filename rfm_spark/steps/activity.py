@@ -8,8 +8,6 @@ from pyspark.sql import functions as F
 from rfm_spark.config.models import RefundPolicy
 from rfm_spark.schemas import MONEY
 
-COLUMNS = ("customer_key", "order_id", "event_date", "event_type", "amount", "duration_seconds")  # of `events`
-
 
 def activity(events: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:
     """One row an order, or a customer's day of contacts and of refunds that belong to no order.
@@ -32,7 +30,8 @@ def by_customer(events: DataFrame) -> DataFrame:
 
     One shuffle, of events by customer_key.
     """
-    return events.select(*COLUMNS).repartition("customer_key")
+    columns = ("customer_key", "order_id", "event_date", "event_type", "amount", "duration_seconds")
+    return events.select(*columns).repartition("customer_key")
 
 
 def settled(rows: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:

@@ -52,9 +52,9 @@ def done(spark, name: str, factory: pytest.TempPathFactory) -> Done:
 
 def copy(spark, name: str, factory: pytest.TempPathFactory) -> Done:
     """The same run in a folder of its own, for a test that goes on with it: others find theirs as it was."""
-    theirs = done(spark, name, factory)
     from rfm_spark import Project
 
+    theirs = done(spark, name, factory)
     folder = factory.mktemp(f"{name}_copy") / "project"
     shutil.copytree(theirs.config.parents[1], folder, symlinks=True)
     config = folder / "conf" / theirs.config.name

@@ -20,9 +20,8 @@ def judge_consents(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         always. A grant needs a channel, a purpose, a time, and where an expiry is given one that can be read. Blank,
         `all` and `*` are every channel or purpose.
     """
-    blank = F.lit(None).cast("string")
     listed = source.kind != "consent"
-    status = F.lower(values.text(mapped, "c_status")) if values.has(mapped, "c_status") else blank
+    status = F.lower(values.text(mapped, "c_status"))
     granted = F.coalesce(status == GRANTED, F.lit(False)) & F.lit(not listed)
     texts = {
         "customer_key": values.text(mapped, "c_source_customer_id"),
@@ -30,8 +29,8 @@ def judge_consents(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
         "purpose": _scope(mapped, "c_purpose"),
         "status": F.when(granted, F.lit(GRANTED)).otherwise(F.lit("refused")),
         "understood": F.coalesce(status.isin(GRANTED, *REFUSALS), F.lit(listed)),
-        "decided_at": _instant_or_null(mapped, "c_granted_at", source, config),
-        "expires_at": F.when(granted, _instant_or_null(mapped, "c_expires_at", source, config)),
+        "decided_at": values.instant(mapped, "c_granted_at", source, config).cast("timestamp"),
+        "expires_at": F.when(granted, values.instant(mapped, "c_expires_at", source, config).cast("timestamp")),
     }
     parsed = values.with_ids(mapped.withColumns(texts), source)
     reasons = {
@@ -64,13 +63,5 @@ def judge_consents(mapped: DataFrame, source: Source, config: ProjectConfig) -> 
 
 
 def _scope(frame: DataFrame, name: str) -> Column:
-    if not values.has(frame, name):
-        return F.lit(None).cast("string")
     text = F.lower(values.text(frame, name))
     return F.when(~text.isin("all", "*"), text)
-
-
-def _instant_or_null(frame: DataFrame, name: str, source: Source, config: ProjectConfig) -> Column:
-    if not values.has(frame, name):
-        return F.lit(None).cast("timestamp")
-    return values.instant(frame, name, source, config).cast("timestamp")

@@ -64,7 +64,7 @@ def _parsed(mapped: DataFrame, source: Source, config: ProjectConfig, extras: li
     canonical: dict[str, Column] = {
         "source_customer_id": values.text(mapped, "c_source_customer_id"),
         "event_type": F.when(event_type.isin(*EVENT_TYPES), event_type),
-        "order_id": values.text(mapped, "c_order_id") if "c_order_id" in mapped.columns else F.lit(None).cast("string"),
+        "order_id": values.text(mapped, "c_order_id"),
         "original_amount": F.when(money, F.when(event_type == "refund", F.abs(amount)).otherwise(amount)),
         "original_currency": _currency(mapped, source, config),
         "duration_seconds": values.whole(mapped, "c_duration_seconds"),
@@ -82,8 +82,7 @@ def _aliased(columns: dict[str, Column]) -> list[Column]:
 
 
 def _currency(frame: DataFrame, source: Source, config: ProjectConfig) -> Column:
-    default, name = F.lit(source.currency or config.currency), "c_currency"
-    return F.coalesce(F.upper(values.text(frame, name)), default) if values.has(frame, name) else default
+    return F.coalesce(F.upper(values.text(frame, "c_currency")), F.lit(source.currency or config.currency))
 
 
 def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | None) -> DataFrame:

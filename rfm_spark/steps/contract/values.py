@@ -1,4 +1,4 @@
-"""What a mapped cell says: text, ids, money, whole numbers, and instants in UTC; null where it says none."""
+"""What a mapped cell says: text, ids, money, whole numbers, instants in UTC; null where nothing is said or mapped."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -32,6 +32,8 @@ def trimmed(column: Column) -> Column:
 
 def text(frame: DataFrame, name: str) -> Column:
     """A cell as text without blanks around it; null where nothing is left."""
+    if not has(frame, name):
+        return F.lit(None).cast("string")
     written = trimmed(as_text(frame, F.col(name), frame.schema[name].dataType))
     return F.when(written != "", written)
 
@@ -75,14 +77,14 @@ def whole(frame: DataFrame, name: str) -> Column:
 
 def times(frame: DataFrame, source: Source, config: ProjectConfig) -> dict[str, Column]:
     """event_ts, and event_date in the project's zone."""
-    if not has(frame, "c_event_ts"):
-        return {"event_ts": F.lit(None).cast("timestamp"), "event_date": F.lit(None).cast("date")}
     at = instant(frame, "c_event_ts", source, config)
     return {"event_ts": at, "event_date": F.from_utc_timestamp(at, config.timezone).cast("date")}
 
 
 def instant(frame: DataFrame, name: str, source: Source, config: ProjectConfig) -> Column:
     """The UTC instant of a time, local ones read in the source's zone."""
+    if not has(frame, name):
+        return F.lit(None).cast("timestamp")
     zone, data_type = source.timezone or config.timezone, frame.schema[name].dataType
     if isinstance(data_type, T.TimestampType):
         return F.col(name)
