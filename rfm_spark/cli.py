@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rfm_spark import config as configs
-from rfm_spark.config.words import without_secrets
+from rfm_spark.config.words import counted, without_secrets
 from rfm_spark.errors import ConfigError, RfmSparkError
 from rfm_spark.report.console import console
 
@@ -53,9 +53,8 @@ def check(
     for warning in configs.warnings(loaded):
         out.print(f"warning: {warning}", soft_wrap=True)
     segments = sum(len(segmentation.segments) for segmentation in loaded.segmentations)
-    out.print(
-        f"{config}: {len(loaded.sources)} sources, {len(loaded.segmentations)} segmentations, {segments} segments: good"
-    )
+    sizes = {"source": len(loaded.sources), "segmentation": len(loaded.segmentations), "segment": segments}
+    out.print(f"{config}: {', '.join(counted(n, thing) for thing, n in sizes.items())}: good")
 
 
 @app.command()
@@ -349,8 +348,7 @@ def _project(config: Path, overrides: list[str] | None, lake: str | None, engine
     engines.require(engine, loaded)
     warnings = configs.warnings(loaded)
     if warnings:
-        told = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-        log.print(f"{told} about the project file, listed by `rfm-spark check {config}`")
+        log.print(f"{counted(len(warnings), 'warning')} about the project file, listed by `rfm-spark check {config}`")
 
     from rfm_spark.project import Project
     from rfm_spark.report.progress import Progress

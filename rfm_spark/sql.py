@@ -1,6 +1,6 @@
 """SQL of the project as Spark resolves it: quoted names, the type of an expression, rows as JSON, Spark's words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -54,26 +54,46 @@ def any_of(condition: Column) -> Column:
     return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))
 
 
-def choose(frame: DataFrame, condition: Column, then: Mapping[str, Column], other: Mapping[str, Column]) -> DataFrame:
-    """The same rows with columns that are costly where a condition holds, and are computed there alone."""
+def as_it_is(frame: DataFrame) -> DataFrame:
+    """The frame: what a step does with one that its plan uses again, where none is kept."""
+    return frame
+
+
+def choose(
+    frame: DataFrame,
+    condition: Column,
+    then: Mapping[str, Column],
+    other: Mapping[str, Column],
+    reused: Callable[[DataFrame], DataFrame] = as_it_is,
+) -> DataFrame:
+    """The same rows with columns that are costly where a condition holds, and are computed there alone.
+
+    `reused`: keeps the costly rows, if the frame is used more than once.
+    """
     if engines.of(frame.sparkSession).lazy_branches:
         return frame.withColumns({name: F.when(condition, then[name]).otherwise(other[name]) for name in then})
     holds = F.coalesce(condition, F.lit(False))
-    return union([frame.filter(holds).withColumns(dict(then)), frame.filter(~holds).withColumns(dict(other))])
+    return union([reused(frame.filter(holds).withColumns(dict(then))), frame.filter(~holds).withColumns(dict(other))])
 
 
 def within(
-    frame: DataFrame, key: Sequence[str], windowed: Mapping[str, Column], alone: Mapping[str, Column]
+    frame: DataFrame,
+    key: Sequence[str],
+    windowed: Mapping[str, Column],
+    alone: Mapping[str, Column],
+    reused: Callable[[DataFrame], DataFrame] = as_it_is,
 ) -> DataFrame:
     """The same rows with columns over the rows of one key.
 
     Reads: `key` without nulls; `windowed`, the columns as windows partitioned by the key; `alone`, what they are where
-        a row is the only one of its key. No shuffle but the window's.
+        a row is the only one of its key; `reused`, which keeps the keys of several rows where they are looked for
+        first: few, as a rule, and an engine that knows how few joins them without gathering the rows.
+    No shuffle but the window's.
     """
     if engines.of(frame.sparkSession).small_windows:
         return frame.withColumns(dict(windowed))
     hashed = frame.withColumn("_key", F.xxhash64(*key))  # two keys of one hash go through the window, which knows them
-    several = hashed.groupBy("_key").agg(F.count(F.lit(1)).alias("_rows")).filter("_rows > 1").drop("_rows")
+    several = reused(hashed.groupBy("_key").agg(F.count(F.lit(1)).alias("_rows")).filter("_rows > 1").drop("_rows"))
     rows = [
         hashed.join(several, "_key", "left_anti").withColumns(dict(alone)),
         hashed.join(several, "_key", "left_semi").withColumns(dict(windowed)),

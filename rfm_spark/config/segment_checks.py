@@ -7,7 +7,7 @@ from rfm_spark.config import expressions
 from rfm_spark.config.known import attributes, columns, is_numeric, metrics, predicted, repeated
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.scoring import Criterion, CriterionScoring, Scoring, Segmentation
-from rfm_spark.config.words import Finding, did_you_mean, found, listed
+from rfm_spark.config.words import Finding, counted, did_you_mean, found, listed
 from rfm_spark.schemas import CUSTOMER_SEGMENTS
 
 _RESERVED_SEGMENTS = {"all": "it stands for all segments in campaign_results"}
@@ -169,7 +169,7 @@ def _segments(segmentation: Segmentation, path: str) -> Iterator[Finding]:
     for i, segment in enumerate(segments):
         if segment.otherwise and i < len(segments) - 1:
             more = len(segments) - 1 - i
-            others = f"{more} more segment{'s' if more > 1 else ''}"
+            others = counted(more, "more segment")
             yield f"{path}.segments[{i}].otherwise", f"found otherwise: true before {others}, expected it last and once"
         if segment.name.casefold() in _RESERVED_SEGMENTS:
             why = _RESERVED_SEGMENTS[segment.name.casefold()]

@@ -37,6 +37,11 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     return f"; did you mean {option}?" if option else ""
 
 
+def counted(n: int, thing: str) -> str:
+    """How many of a thing: `1 source`, `2 sources`."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
 def listed(names: Iterable[str], most: int = 30) -> str:
     """Names in a row, the first ones where there are many."""
     names = list(names)

@@ -1,6 +1,6 @@
 """Settlement: the rows of event sources, judged, and held against the events that are there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,9 +10,10 @@ from pyspark.sql import functions as F
 from rfm_spark.config.source import Source
 from rfm_spark.pipelines import conservation, ledger, quarantine
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sql import choose, union
+from rfm_spark.sql import as_it_is, choose, union
 from rfm_spark.steps import contract, events, rates
 
+_Reuse = Callable[[DataFrame], DataFrame]
 _FEW = 200_000  # rows whose ids fit a broadcast
 _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
 _HELD_AGAINST += ["event_type", "customer_key", "order_id"]
@@ -61,14 +62,18 @@ def settle(
     ]
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
-    recorded = [_recorded(frame, refunds=nets_orders, hashed=held.may_pass is not None) for frame in judged]
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
     changed = delivered.files(ledger.CHANGED) if existing is not None else []
-    keep = run.cut if few else run.keep
+    keep, reused = (
+        (run.cut, as_it_is) if few else (run.keep, run.reused)
+    )  # more than few are gone through several times
     undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
+    hashed = held.may_pass is not None
+    recorded = [
+        _recorded(frame, as_it_is if hashed else reused, refunds=nets_orders, hashed=hashed) for frame in judged
+    ]
     rows = union(recorded)
-    # records are costly, and who numbers the rows goes through them three times, who settles them several more
-    rows = _identify(rows if few else run.reused(rows), undeclared=undeclared)
+    rows = _identify(reused(rows) if hashed else rows, reused, undeclared=undeclared)
     if few or changed:
         rows = keep(rows)
     elif undeclared:
@@ -82,7 +87,7 @@ def settle(
         stale = union([stale, orphans])
     months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
     same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
-    settled = events.settle(rows, same_months, few=few)
+    settled = events.settle(rows, same_months, few=few, reused=reused)
     settled = keep(settled if stale is None else events.over_stale(settled, stale))
     # before identity, of which a new row knows nothing yet: an order of any of a person's ids
     key = ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]
@@ -111,14 +116,14 @@ def _orphans(
     return None if found.isEmpty() else found
 
 
-def _recorded(judged: DataFrame, *, refunds: bool, hashed: bool) -> DataFrame:
+def _recorded(judged: DataFrame, reused: _Reuse, *, refunds: bool, hashed: bool) -> DataFrame:
     """The rows with their raw record, where it may be needed: it is wide, and clean rows drop it."""
     refund = F.lit(refunds) & (F.col("event_type") == "refund")
     nothing = F.lit(None).cast("string")
     hash_ = F.col("record.hash") if hashed else nothing
     hash_alone = F.struct(nothing.alias("json"), hash_.alias("hash"), nothing.alias("schema"))
     needed = (F.size("reasons") > 0) | refund | F.col("held")
-    return choose(contract.with_record(judged), needed, {"record": F.col("record")}, {"record": hash_alone})
+    return choose(contract.with_record(judged), needed, {"record": F.col("record")}, {"record": hash_alone}, reused)
 
 
 def _months(rows: DataFrame, alike: bool) -> list[date] | None:
@@ -149,8 +154,8 @@ def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None,
     return run.reused(judged.withColumns(flags))
 
 
-def _identify(judged: DataFrame, *, undeclared: bool) -> DataFrame:
+def _identify(judged: DataFrame, reused: _Reuse, *, undeclared: bool) -> DataFrame:
     """The rows with their `event_id`; `undeclared`: some source declares none."""
     if undeclared:
-        return events.identify(judged)
+        return events.identify(judged, reused)
     return events.with_order_and_month(judged.withColumn("event_id", F.col("event_base")))

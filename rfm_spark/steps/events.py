@@ -1,25 +1,28 @@
 """Events: which judged rows are new, which are exact duplicates, which contradict another row."""
 
+from collections.abc import Callable
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
-from rfm_spark.sql import within
+from rfm_spark.sql import as_it_is, within
 
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 CONFLICT, NO_ORDER = "duplicate_conflict", "refund_without_order"
 
 
-def identify(judged: DataFrame) -> DataFrame:
+def identify(judged: DataFrame, reused: Callable[[DataFrame], DataFrame] = as_it_is) -> DataFrame:
     """Give every row its `event_id`: the declared one, or the row's hash and its occurrence within its file.
 
-    Reads: rows of `contract.judge_events` of all sources, with `declared_id` (whether the source declares event_id).
+    Reads: rows of `contract.judge_events` of all sources, with `declared_id` (whether the source declares event_id);
+        `reused` keeps what the plan uses again.
     Returns: the same rows with event_id, order_id filled where every row is an order, and event_month.
     One shuffle by event_base.
     """
     key = ["event_base", "source", "source_file"]
     occurrence = F.row_number().over(W.partitionBy(*key).orderBy("content_hash"))
-    numbered = within(judged.repartition("event_base"), key, {"_nth": occurrence}, {"_nth": F.lit(1)})
+    numbered = within(judged.repartition("event_base"), key, {"_nth": occurrence}, {"_nth": F.lit(1)}, reused)
     event_id = F.when(F.col("declared_id"), F.col("event_base")).otherwise(
         F.concat_ws("-", "event_base", F.col("_nth").cast("string"))
     )
@@ -80,12 +83,18 @@ def removed(settled: DataFrame, stale: DataFrame) -> DataFrame:
     return stale.join(kept, ["source", "event_id"], "left_anti").select("source", "event_id", "event_month")
 
 
-def settle(rows: DataFrame, existing: DataFrame | None, *, few: bool = False) -> DataFrame:
+def settle(
+    rows: DataFrame,
+    existing: DataFrame | None,
+    *,
+    few: bool = False,
+    reused: Callable[[DataFrame], DataFrame] = as_it_is,
+) -> DataFrame:
     """Decide where every row goes: `outcome` is accepted, replaced, exact_duplicate or quarantined.
 
     Reads: identified rows with `reasons` and `on_change`; `existing` (source, event_id, content_hash,
         earlier_content, source_file) of the events already in the lake, or None. `few`: the rows fit a broadcast, and
-        are kept, since they are gone through twice.
+        are kept, since they are gone through twice. `reused` keeps what the plan uses again.
     Returns: the rows with outcome, reasons, earlier_content, `known` (an exact duplicate of an event in the lake) and
         `by_other` (an exact duplicate of what another file has brought).
     Rules: a row with reasons is quarantined; same event_id and content is an exact duplicate, also of content that
@@ -94,7 +103,7 @@ def settle(rows: DataFrame, existing: DataFrame | None, *, few: bool = False) ->
     One shuffle by event_id (none where `identify` made it and the lake is empty); where the lake has events, those
         five columns of all of them are read, and shuffled too unless the rows are few.
     """
-    compared = _compared(_beside_existing(rows, existing, few=few))
+    compared = _compared(_beside_existing(rows, existing, few=few), reused)
     bad, first = F.size("reasons") > 0, F.col("_nth") == 1
     changed = F.coalesce(F.col("_theirs") != F.col("content_hash"), F.lit(False))
     contradicts = ~F.col("known") & (F.col("_differ") | (changed & (F.col("on_change") != "replace")))
@@ -141,7 +150,7 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) 
     return rows.join(theirs, ["source", "event_id"], "left").withColumn("known", known)
 
 
-def _compared(rows: DataFrame) -> DataFrame:
+def _compared(rows: DataFrame, reused: Callable[[DataFrame], DataFrame]) -> DataFrame:
     """Whether the rows of one event differ within this delivery, and which of them is the first clean one."""
     key = ["event_base", "event_id", "source", "known"]
     group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, "source_file")
@@ -149,7 +158,8 @@ def _compared(rows: DataFrame) -> DataFrame:
     differ = F.min("content_hash").over(whole) != F.max("content_hash").over(whole)
     first_file = F.first("source_file").over(whole)
     windowed = {"_differ": differ, "_nth": F.row_number().over(group), "_first_file": first_file}
-    return within(rows, key, windowed, {"_differ": F.lit(False), "_nth": F.lit(1), "_first_file": F.col("source_file")})
+    alone = {"_differ": F.lit(False), "_nth": F.lit(1), "_first_file": F.col("source_file")}
+    return within(rows, key, windowed, alone, reused)
 
 
 def _and_reason(reason: str) -> Column:

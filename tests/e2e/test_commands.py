@@ -64,7 +64,7 @@ def test_init_writes_a_project_that_is_clean(shop):
         "project.yaml",
     ]
     assert shop.made.lines[-1] == f"Next: rfm-spark check {shop.config}"
-    assert shop.checked.out == f"{shop.config}: 1 sources, 1 segmentations, 12 segments: good\n"
+    assert shop.checked.out == f"{shop.config}: 1 source, 1 segmentation, 12 segments: good\n"
 
 
 def test_init_overwrites_nothing(shop):
