@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import engines
 from rfm_spark.config.lake import Lake as LakeConfig
-from rfm_spark.errors import ConflictError, SchemaMismatch
+from rfm_spark.errors import ConflictError, InputError, SchemaMismatch
 from rfm_spark.lake.by_delta_rs import ByDeltaRs
 from rfm_spark.lake.by_sql import USER_METADATA, BySql
 from rfm_spark.lake.faults import translated
@@ -355,10 +355,10 @@ class Lake:
             for name, type_ in declared.items()
             if name in actual and actual[name] != type_
         ]
-        if spec.name != "customers":
-            faults += self._type_changes(spec)
         if faults:
             raise SchemaMismatch(f"table {spec.name} in {self.place}: " + "; ".join(faults))
+        if spec.name != "customers" and (changes := self._type_changes(spec)):
+            raise InputError(f"table {spec.name} in {self.place}: " + "; ".join(changes))
         return frame.select(
             *(F.col(f"`{c.name}`").alias(c.name, metadata={"comment": c.comment}) for c in spec.columns)
         )

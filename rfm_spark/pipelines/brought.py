@@ -23,7 +23,7 @@ def write_events(run: Run, settlement: Settlement, people: identity.Unified | No
 def _brought(run: Run, settlement: Settlement, people: identity.Unified | None) -> tuple[DataFrame, int]:
     settled, existing, gone = settlement.settled, settlement.existing, settlement.removed
     if settled is None:
-        return run.lake.use("events"), 0
+        return _without(run, settlement), 0
     names = dict.fromkeys(name for source in run.config.event_sources() for name in sources.extra_columns(source))
     spec = schemas.EVENTS.with_columns(
         *(schemas.configured(n, settled.schema[n].dataType.simpleString()) for n in names if n in settled.columns)
@@ -55,6 +55,17 @@ def _brought(run: Run, settlement: Settlement, people: identity.Unified | None) 
     done = run.lake.append_once(spec, rows.hint("rebalance", "event_month"), settlement.base)
     conservation.written("events", brought, done.rows)
     return done.frame, brought
+
+
+def _without(run: Run, settlement: Settlement) -> DataFrame:
+    """All events but those that go, where no row was read."""
+    existing, gone = settlement.existing, settlement.removed
+    if existing is None or gone is None or not (n_gone := gone.count()):
+        return run.lake.use("events", settlement.base)
+    run.counts["events.removed"] = n_gone
+    if run.dry:
+        return existing.join(gone, ["source", "event_id"], "left_anti")
+    return run.lake.merge(schemas.EVENTS, gone, "WHEN MATCHED THEN DELETE", settlement.base).frame
 
 
 def write_customers(

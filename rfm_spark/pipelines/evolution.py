@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
+from rfm_spark.errors import ConflictError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, Unseen, placed_again
 from rfm_spark.pipelines.ingested import Ingested
@@ -63,8 +64,12 @@ def evolve(
 
 def previous(run: Run, earlier: Published) -> Snapshot | None:
     """The newest published snapshot before this one, or None."""
-    days = [day for day in earlier.snapshots if day < run.as_of]
-    return _published(earlier, days[-1]) if days else None
+    day = _day_before(run, earlier)
+    return _published(earlier, day) if day is not None else None
+
+
+def _day_before(run: Run, published_: Published) -> date | None:
+    return max((day for day in published_.snapshots if day < run.as_of), default=None)
 
 
 def _published(earlier: Published, day: date) -> Snapshot:
@@ -196,9 +201,15 @@ def _tell(
     """Append to the feed what this run changes of what is current, of each segmentation; the past changes nothing.
 
     What is current is asked again: should another run publish a snapshot from here on, this one is not published.
+    Raises: ConflictError where one published a snapshot in the meantime that this one should be compared with.
     """
     run.lake.create(schemas.SEGMENT_CHANGES)
     current = published(run.lake)
+    if (day := _day_before(run, current)) != _day_before(run, earlier):
+        raise ConflictError(
+            f"another run published the snapshot of {day} in {run.lake.place} while this one was made, which has to "
+            "be compared with it; nothing of this one is published: run again"
+        )
     run.decided_against = current.snapshot_runs
     since: dict[date | None, list[str]] = {}
     for segmentation in now.config.segmentations:

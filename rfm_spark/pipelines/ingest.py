@@ -12,7 +12,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.pipelines import brought, conservation, identity, ledger, quarantine, watermarks
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.pipelines.settlement import NOTHING, Settlement, settle
+from rfm_spark.pipelines.settlement import Settlement, settle, withdrawn
 from rfm_spark.sources import database_rows
 from rfm_spark.sql import union
 from rfm_spark.steps import contract, events
@@ -41,7 +41,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
         held = quarantine.held_of(run, delivered, reads=bool(mapped))
-        settlement = settle(run, mapped, judged_rates, held, delivered) if mapped else NOTHING
+        settlement = settle(run, mapped, judged_rates, held, delivered) if mapped else withdrawn(run, delivered)
         if settlement.orphans is not None:
             delivered = _with_files_of(settlement.orphans, delivered)
             files = [source for source in run.config.event_sources() if source.name in delivered.found]
@@ -81,7 +81,10 @@ def replay(run: Run, reason: str | None) -> None:
         run.inputs.update(dict.fromkeys(mapped, "quarantine"))
         conservation.count_read(run, mapped, mapped)
         stage.rows = conservation.total(run, "rows_read")
-    if not mapped:
+    if not mapped:  # what a replay that died has freed is not there any more, and is published
+        for table in ("events", "quarantine"):
+            if run.lake.exists(table):
+                run.lake.use(table)
         return
     with run.stage("contract") as stage:
         rates_now = {s.name: _read(run, s) for s in _of_kind(run, "rates")}
@@ -161,10 +164,9 @@ def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> ide
         arriving = settlement.settled.filter(events.is_kept()) if settlement.settled is not None else None
         base = run.lake.version("events") if settlement.settled is None else settlement.base
         stored_events = existing = run.lake.read("events", base) if base is not None else None
-        if existing is not None and arriving is not None:
-            leaving = [arriving.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")]
-            if settlement.removed is not None:
-                leaving.append(settlement.removed.select("source", "event_id"))
+        replaced = arriving.filter(F.col("outcome") == events.REPLACED) if arriving is not None else None
+        leaving = [gone.select("source", "event_id") for gone in (replaced, settlement.removed) if gone is not None]
+        if existing is not None and leaving:
             existing = existing.join(union(leaving), ["source", "event_id"], "left_anti")
         clean = [frame.filter(F.size("reasons") == 0) for frame in others]
         people = identity.unify(run, run.config.identity, arriving, stored_events, existing, clean)

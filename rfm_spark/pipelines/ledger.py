@@ -2,12 +2,13 @@
 
 A file is read once: by a run that completes. It is read again where its content is another, which then replaces the
 rows that it brought, or where its rows are judged otherwise today. What a run that died has read counts for nothing,
-but its rows may lie in `events`, so a file that it found with another content is taken for a changed one.
+but its rows may lie in `events`, so a file that it found with another content is taken for a changed one, and one
+that has gone since is withdrawn: its rows go, too.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -25,7 +26,7 @@ from rfm_spark.pipelines.published import published
 from rfm_spark.sources import listing
 from rfm_spark.sources.listing import Listed
 
-NEW, CHANGED, AGAIN, TOUCHED = "new", "changed", "again", "touched"
+NEW, CHANGED, AGAIN, TOUCHED, WITHDRAWN = "new", "changed", "again", "touched", "withdrawn"
 _FILE = [("source", "string"), ("source_file", "string")]
 
 
@@ -54,6 +55,8 @@ class Delivery:
     """Sources of which a complete run has read files."""
     alike: frozenset[str] = frozenset()
     """Sources without a declared event_id all of whose files, ever since, were judged as they are today."""
+    withdrawn: Mapping[str, list[Found]] = field(default_factory=dict)
+    """Files that are not there any more, and that only runs that failed have read."""
 
     def chosen(self, source: Source) -> list[str] | None:
         """The files of a source that are to be read; None: all that it has, and it is a fault if that is nothing."""
@@ -63,9 +66,14 @@ class Delivery:
         return None if all(one.is_read for one in files) else [one.listed.path for one in files if one.is_read]
 
     def files(self, *statuses: str) -> list[tuple[str, str]]:
-        """(source, path) of the files that are read, of these statuses or any."""
+        """(source, path) of the files that are read, or of those of these statuses."""
         wanted = statuses or (NEW, CHANGED, AGAIN)
-        return [(name, one.listed.path) for name, files in self.found.items() for one in files if one.status in wanted]
+        return [(name, one.listed.path) for name, one in self.all() if one.status in wanted]
+
+    def all(self) -> Iterator[tuple[str, Found]]:
+        """Every file that is there or withdrawn, with its source."""
+        for files in (self.found, self.withdrawn):
+            yield from ((name, one) for name, each in files.items() for one in each)
 
     def with_again(self, files: Collection[tuple[str, str]]) -> "Delivery":
         """The same, where the named files, (source, path), are read as well."""
@@ -93,18 +101,21 @@ def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Del
     complete = now.run_ids
     trails = _trails(lake, complete)
     today = {source.name: judged_by(source, config, rates) for source in of_files}
-    found = {}
+    found, withdrawn = {}, {}
     for source in of_files:
         listed = listing.list_files(lake.spark, source)
         mine = {path: trail for (name, path), trail in trails.items() if name == source.name}
-        found[source.name] = _beside_changed([*_decided(listed, mine, complete, today[source.name])])
+        withdrawn[source.name] = _withdrawn(listed, mine, complete)
+        decided = [*_decided(listed, mine, complete, today[source.name])]
+        lost = withdrawn[source.name] or any(one.status == CHANGED for one in decided)
+        found[source.name] = _beside_lost(decided) if lost else decided
     known = frozenset(name for (name, _), trail in trails.items() if trail[0]["run_id"] in complete)
     otherwise = {name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != today.get(name)}
     undeclared = {source.name for source in of_files if source.event_id_columns is None}
     # the ledger is younger than the first lakes, and has not every file that brought an event to those
     from_the_start = all(schemas.INGESTED_FILES.name in run["table_versions"] for run in now.runs)
     alike = undeclared - otherwise if from_the_start else set()
-    return Delivery(today, found, known, frozenset(alike))
+    return Delivery(today, found, known, frozenset(alike), withdrawn)
 
 
 def has_landed(spark: SparkSession, config: ProjectConfig) -> bool:
@@ -122,16 +133,15 @@ def write(
     if lake.dry:
         return
     rows = []
-    for name, files in delivered.found.items():
-        for one in files:
-            if one.status is None:
-                continue
-            listed, counts = one.listed, tallies.get((name, one.listed.path), Tally())
-            counted = (counts.rows_read, counts.accepted, counts.quarantined, counts.exact_duplicates, counts.others)
-            if not one.is_read and one.before is not None:
-                counted = tuple(one.before[name] for name in _COUNTED)
-            head = (lake.run_id, name, listed.path, listed.bytes, listed.modified_at, one.content_hash)
-            rows.append((*head, delivered.judged_by[name], one.status, *counted, started_at))
+    for name, one in delivered.all():
+        if one.status is None:
+            continue
+        listed, counts = one.listed, tallies.get((name, one.listed.path), Tally())
+        counted = (counts.rows_read, counts.accepted, counts.quarantined, counts.exact_duplicates, counts.others)
+        if not one.is_read and one.before is not None:
+            counted = tuple(one.before[count] for count in _COUNTED)
+        head = (lake.run_id, name, listed.path, listed.bytes, listed.modified_at, one.content_hash)
+        rows.append((*head, delivered.judged_by[name], one.status, *counted, started_at))
     if rows or not lake.exists(schemas.INGESTED_FILES.name):
         spec = schemas.INGESTED_FILES
         lake.append(spec, local_frame(lake.spark, rows, spec.types()).coalesce(1))
@@ -158,8 +168,9 @@ def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[
         trail = trails.setdefault((row["source"], row["path"]), [])
         if row["run_id"] in complete:
             trail.clear()
-        trail.append(row)
-    return trails
+        if row["run_id"] not in complete or row["status"] != WITHDRAWN:
+            trail.append(row)
+    return {file: trail for file, trail in trails.items() if trail}
 
 
 def _decided(
@@ -189,10 +200,17 @@ def _is_as(listed: Listed, row: Row) -> bool:
     return listed.bytes == row["bytes"] and listed.modified_ms == row["modified_us"] // 1000
 
 
-def _beside_changed(found: list[Found]) -> list[Found]:
-    """Beside changed files those that brought what they did as well: it may not be there any more."""
-    if not any(one.status == CHANGED for one in found):
-        return found
+def _withdrawn(listed: list[Listed], trails: Mapping[str, list[Row]], complete: frozenset[str]) -> list[Found]:
+    gone = sorted(trails.keys() - {one.path for one in listed})
+    rows = [trails[path][-1] for path in gone if trails[path][0]["run_id"] not in complete]
+    return [
+        Found(Listed(row["path"], row["bytes"], row["modified_us"] // 1000), WITHDRAWN, row["content_hash"])
+        for row in rows
+    ]
+
+
+def _beside_lost(found: list[Found]) -> list[Found]:
+    """Beside changed and withdrawn files those that brought what they did as well: it may not be there any more."""
     return [
         Found(one.listed, AGAIN, one.content_hash, one.before)
         if not one.is_read and one.before is not None and one.before["brought_by_others"]

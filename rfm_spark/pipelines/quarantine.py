@@ -13,7 +13,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, ledger
 from rfm_spark.pipelines.published import complete_runs
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sql import read_json, union
+from rfm_spark.sql import read_json, stacked, union
 from rfm_spark.steps import contract, events
 
 _TABLE = schemas.QUARANTINE.column_names()
@@ -30,8 +30,9 @@ _FEW = 1_000_000  # rows that one file holds well
 class Held:
     """Quarantined rows that an ingest may take out.
 
-    `judged_again`: of files that it reads, and those that it judges again beside them, which are in `mapped` by their
-    sources. `may_pass`: of sources that are read whole every time, and whose rows may be judged otherwise today.
+    `judged_again`: of files that it reads or that are withdrawn, and those that it judges again beside them, which are
+    in `mapped` by their sources. `may_pass`: of sources that are read whole every time, and whose rows may be judged
+    otherwise today.
     """
 
     mapped: Mapping[str, DataFrame] = field(default_factory=dict)
@@ -57,11 +58,13 @@ def held_of(run: Run, delivered: ledger.Delivery, *, reads: bool) -> Held:
     if not _judges_otherwise(run):
         others = others.filter(late)
     may_pass = None if others.isEmpty() else others
+    files = delivered.files() + delivered.files(ledger.WITHDRAWN)
+    read, of_file = ledger.frame(run.lake, files), ["source", "source_file"]
+    leaving = rows.join(read, of_file, "left_semi") if files else None
     if not reads:
-        return Held(may_pass=may_pass)
-    read, of_file = ledger.frame(run.lake, delivered.files()), ["source", "source_file"]
+        return Held(judged_again=leaving, may_pass=may_pass)
     beside = run.cut(rows.filter(of_files & late).join(read, of_file, "left_anti"))
-    leaving = rows.join(read, of_file, "left_semi").unionAll(beside)
+    leaving = beside if leaving is None else leaving.unionAll(beside)
     if leaving.isEmpty():
         return Held(may_pass=may_pass)
     return Held(mapped_again(run, beside, absent_as_null=True), leaving, may_pass)
@@ -74,10 +77,17 @@ def write(
 
     Of sources that are read whole those leave whose record was read again and passes now.
     """
-    if run.dry or (settled is None and not others):
+    if run.dry:
+        return
+    there = run.lake.exists("quarantine")
+    if settled is None and not others:
+        if held.judged_again is not None:
+            _merge(run, None, held.judged_again.withColumn("gone", F.lit(True)))
+        elif there:
+            run.lake.use("quarantine")
         return
     rows = _rejected(run, judged, settled, others)
-    if not run.lake.exists("quarantine"):
+    if not there:
         expected = conservation.total(run, "quarantined")
         done = run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if expected < _FEW else rows, None)
         conservation.written("quarantine", expected, done.rows)
@@ -154,12 +164,14 @@ def _gone(rows: DataFrame, rejected_now: DataFrame) -> DataFrame:
     return rows.join(still, "quarantine_id", "left_anti").withColumn("gone", F.lit(True))
 
 
-def _merge(run: Run, rejected: DataFrame, freed: DataFrame | None) -> None:
-    changes = rejected.withColumn("gone", F.lit(False))
+def _merge(run: Run, rejected: DataFrame | None, freed: DataFrame | None) -> None:
+    changes = [rejected.withColumn("gone", F.lit(False))] if rejected is not None else []
     if freed is not None:
-        changes = changes.unionByName(freed)
+        changes.append(freed)
     if freed is not None or conservation.total(run, "quarantined"):
-        run.lake.merge(schemas.QUARANTINE, run.keep(changes), _MERGE)  # which goes through them twice
+        run.lake.merge(schemas.QUARANTINE, run.keep(stacked(changes)), _MERGE)  # which goes through them twice
+    else:
+        run.lake.use("quarantine")  # which a run that died may have changed
 
 
 def _judges_otherwise(run: Run) -> bool:

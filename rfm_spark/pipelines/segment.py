@@ -85,10 +85,10 @@ def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
     Raises: InputError where an attribute that the config uses is in none of the profiles; ConfigError.
     """
     _frozen(published(run.lake), cut_points.plan(run.config))
-    _resolve(run, profiles)
+    _resolve(run, list(profiles))
 
 
-def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
+def _resolve(run: Run, profiles: Sequence[DataFrame]) -> None:
     config, spec = run.config, schemas.customer_metrics(run.config.reference_period.sub_periods)
     types = {field.name: field.dataType.simpleString() for frame in profiles for field in frame.schema}
     used = used_attributes(config)
@@ -97,12 +97,25 @@ def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
             f"no column {', '.join(missing)} in the customers of {run.lake.place} yet; "
             "run `rfm-spark ingest` (or `run`) first"
         )
+    _require_types(run, profiles, used)
     attributes = [Column(name, types[name], "") for name in used]
     attributes += [Column(name, "double", "") for name in used_predictions(config)]
     frame = metrics.with_criteria(_frame(run, spec.with_columns(*attributes), []), config.criteria)
     for segmentation in config.segmentations:
         scored = {name: F.lit(1) for name in config.criteria_of(segmentation)}
         segments.assign(frame.withColumns(scored), segmentation)
+
+
+def _require_types(run: Run, profiles: Sequence[DataFrame], used: Sequence[str]) -> None:
+    """Check that attributes are still of the type that snapshots have them in. Raises: InputError."""
+    there = run.lake.place.types_of(schemas.CUSTOMER_METRICS.name) or {}
+    for name in used:
+        now = {frame.schema[name].dataType.simpleString() for frame in profiles if name in frame.columns}
+        if name in there and there[name] not in now:
+            raise InputError(
+                f"attribute {name}: found {', '.join(sorted(now))}, and the snapshots in {run.lake.place} have it as "
+                f"{there[name]}; cast it to that with {{sql: …}} or `types`, or give it another name"
+            )
 
 
 def _measure(run: Run, data: Ingested, earlier: Published) -> Written:

@@ -13,9 +13,11 @@ from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import as_it_is, choose, union
 from rfm_spark.steps import contract, events, rates
 
+_REPLACING = (ledger.CHANGED, ledger.AGAIN, ledger.WITHDRAWN)  # files whose events go that they do not bring any more
 _Reuse = Callable[[DataFrame], DataFrame]
 _FEW = 200_000  # rows whose ids fit a broadcast
 _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
+_GONE = ["source", "event_id", "event_month"]
 _HELD_AGAINST += ["event_type", "customer_key", "order_id"]
 
 
@@ -23,7 +25,8 @@ _HELD_AGAINST += ["event_type", "customer_key", "order_id"]
 class Settlement:
     """Judged rows, a frame an event source, and all with their outcome; the events they were held against.
 
-    `removed`: (source, event_id, event_month) of events that a changed file brought and has no more. `orphans`: events,
+    `removed`: (source, event_id, event_month) of events that a changed file brought and has no more, or one that is
+    withdrawn. `orphans`: events,
     the refunds of orders that went with them; their files are to be read again, for them to be judged.
     """
 
@@ -63,7 +66,7 @@ def settle(
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
-    changed = delivered.files(ledger.CHANGED) if existing is not None else []
+    changed = delivered.files(*_REPLACING) if existing is not None else []
     keep, reused = (
         (run.cut, as_it_is) if few else (run.keep, run.reused)
     )  # more than few are gone through several times
@@ -78,10 +81,13 @@ def settle(
         rows = keep(rows)
     elif undeclared:
         rows = run.reused(rows)
-    against = existing.select(*_HELD_AGAINST) if existing is not None else None
+    # rows of one content are judged alike, but in files that are judged again, and in tables that keep no such account
+    restating = bool(delivered.files(ledger.AGAIN)) or not mapped.keys() <= delivered.found.keys()
+    columns = [*_HELD_AGAINST, *(events.RESTATED if restating else ())]
+    against = existing.select(*columns) if existing is not None else None
     stale = None
     if against is not None and changed:
-        against, stale = _without_stale(run, against, rows, changed)
+        against, stale = _without_stale(run, against, rows, changed, delivered.files(ledger.WITHDRAWN))
     if against is not None and stale is not None and orphans is not None:
         against = against.join(orphans.select("source", "event_id"), ["source", "event_id"], "left_anti")
         stale = union([stale, orphans])
@@ -101,6 +107,16 @@ def settle(
         found = _orphans(run, against, run.keep(lost), key, delivered)
     removed = None if stale is None else run.keep(events.removed(settled, stale))
     return Settlement(judged, settled, existing, base, removed, found)
+
+
+def withdrawn(run: Run, delivered: ledger.Delivery) -> Settlement:
+    """Where no row is read: the events that go, since only runs that failed had read their files, which have gone."""
+    files, base = delivered.files(ledger.WITHDRAWN), run.lake.version("events")
+    if not files or base is None:
+        return NOTHING
+    existing = run.lake.read("events", base)
+    gone = existing.join(ledger.frame(run.lake, files), ["source", "source_file"], "left_semi")
+    return Settlement(existing=existing, base=base, removed=run.keep(gone.select(*_GONE)))
 
 
 def _orphans(
@@ -137,11 +153,22 @@ def _months(rows: DataFrame, alike: bool) -> list[date] | None:
 
 
 def _without_stale(
-    run: Run, existing: DataFrame, rows: DataFrame, changed: Sequence[tuple[str, str]]
+    run: Run,
+    existing: DataFrame,
+    rows: DataFrame,
+    changed: Sequence[tuple[str, str]],
+    withdrawn: Sequence[tuple[str, str]],
 ) -> tuple[DataFrame, DataFrame]:
-    """The events without those that changed files no longer bring as they were; and these."""
+    """The events without those that changed files no longer bring as they were; and these.
+
+    What those of withdrawn files were is not told: nobody has seen it, and a row that says it again is no old one.
+    """
     files, of_file = ledger.frame(run.lake, changed), ["source", "source_file"]
     still, stale = events.divide(run.keep(existing.join(files, of_file, "left_semi")), rows)
+    if withdrawn:
+        unseen = ledger.frame(run.lake, withdrawn)
+        untold = stale.join(unseen, of_file, "left_semi").withColumn("content_hash", F.lit(None).cast("bigint"))
+        stale = union([stale.join(unseen, of_file, "left_anti"), untold])
     return union([existing.join(files, of_file, "left_anti"), still]), run.keep(stale)
 
 

@@ -74,7 +74,11 @@ INGESTED_FILES = TableSpec(
         required("modified_at", "timestamp", "when it was last written", "UTC"),
         Column("content_hash", "string", "SHA-256 of the content; null where it is not on the driver's machine"),
         required("judged_by", "string", "SHA-256 of what its rows were judged by: config, rates and code"),
-        required("status", "string", "new, changed, again (only judged otherwise), or touched (as it was: not read)"),
+        required(
+            "status",
+            "string",
+            "new, changed, again (judged otherwise), touched (not read), withdrawn (gone since a run failed)",
+        ),
         required("rows_read", "bigint", "its rows, when it was last read", "rows"),
         required("accepted", "bigint", "rows that went to events", "rows"),
         required("quarantined", "bigint", "rows that went to quarantine", "rows"),

@@ -1,6 +1,8 @@
 """Events: which judged rows are new, which are exact duplicates, which contradict another row."""
 
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,6 +11,7 @@ from pyspark.sql.window import Window as W
 from rfm_spark.sql import as_it_is, within
 
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
+RESTATED = ("amount", "event_date")  # what a row of the same content may be otherwise: by rates, by the project's zone
 CONFLICT, NO_ORDER = "duplicate_conflict", "refund_without_order"
 
 
@@ -64,10 +67,13 @@ def lost_orders(stale: DataFrame, settled: DataFrame, others: DataFrame, key: li
 def over_stale(settled: DataFrame, stale: DataFrame) -> DataFrame:
     """Accepted rows in place of what changed files no longer bring as it was: they replace it, and contradict nothing.
 
-    Reads: rows of `settle` against events without the stale ones; `stale`, those of `divide`.
+    Reads: rows of `settle` against events without the stale ones; `stale`, those of `divide`, without content_hash
+        where nobody is to know what they were.
     One shuffle of both, or a broadcast of the stale.
     """
-    was = F.concat(F.coalesce("earlier_content", F.array().cast("array<bigint>")), F.array("content_hash"))
+    nothing = F.array().cast("array<bigint>")
+    content = F.when(F.col("content_hash").isNull(), nothing).otherwise(F.array("content_hash"))
+    was = F.concat(F.coalesce("earlier_content", nothing), content)
     before = stale.select("source", "event_id", was.alias("_was"))
     replaces = (F.col("outcome") == ACCEPTED) & F.col("_was").isNotNull()
     changes = {
@@ -93,15 +99,17 @@ def settle(
     """Decide where every row goes: `outcome` is accepted, replaced, exact_duplicate or quarantined.
 
     Reads: identified rows with `reasons` and `on_change`; `existing` (source, event_id, content_hash,
-        earlier_content, source_file) of the events already in the lake, or None. `few`: the rows fit a broadcast, and
-        are kept, since they are gone through twice. `reused` keeps what the plan uses again.
+        earlier_content, source_file) of the events already in the lake, or None; with amount and event_date where rows
+        of the same content may have others today. `few`: the rows fit a broadcast, and are kept, since they are gone
+        through twice. `reused` keeps what the plan uses again.
     Returns: the rows with outcome, reasons, earlier_content, `known` (an exact duplicate of an event in the lake) and
         `by_other` (an exact duplicate of what another file has brought).
     Rules: a row with reasons is quarantined; same event_id and content is an exact duplicate, also of content that
-        was replaced since; other content within one delivery quarantines all of them, in a later delivery the new
-        ones, unless `on_change` is replace.
+        was replaced since, but replaces the event whose amount or date the rates or the project's zone have otherwise
+        now; other content within one delivery quarantines all of them, in a later delivery the new ones, unless
+        `on_change` is replace.
     One shuffle by event_id (none where `identify` made it and the lake is empty); where the lake has events, those
-        five columns of all of them are read, and shuffled too unless the rows are few.
+        columns of all of them are read, and shuffled too unless the rows are few.
     """
     compared = _compared(_beside_existing(rows, existing, few=few), reused)
     bad, first = F.size("reasons") > 0, F.col("_nth") == 1
@@ -109,6 +117,7 @@ def settle(
     contradicts = ~F.col("known") & (F.col("_differ") | (changed & (F.col("on_change") != "replace")))
     outcome = (
         F.when(bad | contradicts, QUARANTINED)
+        .when(F.col("known") & first & F.col("_restated"), REPLACED)
         .when(F.col("known") | ~first, DUPLICATE)
         .when(changed, REPLACED)
         .otherwise(ACCEPTED)
@@ -118,13 +127,15 @@ def settle(
         {
             "outcome": outcome,
             "reasons": F.when(contradicts, _and_reason(CONFLICT)).otherwise(F.col("reasons")),
-            "earlier_content": F.when(outcome == REPLACED, earlier),
+            "earlier_content": F.when(
+                outcome == REPLACED, F.when(F.col("known"), F.col("_earlier")).otherwise(earlier)
+            ),
             "by_other": (outcome == DUPLICATE)
             & ~F.col("source_file").eqNullSafe(
                 F.when(F.col("known"), F.col("_their_file")).otherwise(F.col("_first_file"))
             ),
         }
-    ).drop("_differ", "_nth", "_first_file", "_theirs", "_earlier", "_their_file")
+    ).drop("_differ", "_nth", "_first_file", "_theirs", "_earlier", "_their_file", "_restated")
 
 
 def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) -> DataFrame:
@@ -132,13 +143,15 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) 
     if existing is None:
         nothing = {"_theirs": F.lit(None).cast("bigint"), "_earlier": F.lit(None).cast("array<bigint>")}
         nothing["_their_file"] = F.lit(None).cast("string")
-        return rows.withColumns({**nothing, "known": F.lit(False)})
+        return rows.withColumns({**nothing, "known": F.lit(False), "_restated": F.lit(False)})
+    restated = [name for name in RESTATED if name in existing.columns]
     theirs = existing.select(
         "source",
         "event_id",
         F.col("content_hash").alias("_theirs"),
         F.col("earlier_content").alias("_earlier"),
         F.col("source_file").alias("_their_file"),
+        *(F.col(name).alias(f"_their_{name}") for name in restated),
     )
     if few:
         ids = F.broadcast(rows.select("source", "event_id"))
@@ -147,13 +160,18 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) 
     replaced_since = F.col("declared_id") & F.array_contains("_earlier", F.col("content_hash"))
     same = (F.col("content_hash") == F.col("_theirs")) | replaced_since
     known = F.coalesce(same, F.lit(False)) & (F.size("reasons") == 0)
-    return rows.join(theirs, ["source", "event_id"], "left").withColumn("known", known)
+    others = [~F.col(name).eqNullSafe(F.col(f"_their_{name}")) for name in restated]
+    same_now = F.coalesce(F.col("content_hash") == F.col("_theirs"), F.lit(False))
+    beside = rows.join(theirs, ["source", "event_id"], "left").withColumns(
+        {"known": known, "_restated": same_now & reduce(or_, others, F.lit(False))}
+    )
+    return beside.drop(*(f"_their_{name}" for name in restated))
 
 
 def _compared(rows: DataFrame, reused: Callable[[DataFrame], DataFrame]) -> DataFrame:
     """Whether the rows of one event differ within this delivery, and which of them is the first clean one."""
     key = ["event_base", "event_id", "source", "known"]
-    group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, "source_file")
+    group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, ~F.col("_restated"), "source_file")
     whole = group.rowsBetween(W.unboundedPreceding, W.unboundedFollowing)
     differ = F.min("content_hash").over(whole) != F.max("content_hash").over(whole)
     first_file = F.first("source_file").over(whole)

@@ -1,6 +1,7 @@
 """Amounts in several currencies by dated rates, and profiles of customers that rules and criteria use; by hand.
 
-One run as of 2024-04-01, in euros and Berlin's time; then rates that were missing arrive, and a replay.
+One run as of 2024-04-01, in euros and Berlin's time; then rates that were missing arrive, and a replay; then a rate
+is corrected.
 """
 
 from collections import Counter
@@ -73,6 +74,7 @@ SEGMENTS = {"loyal": "points >= 600", "german": "country = 'DE'", "older": "age 
 @pytest.fixture(scope="module")
 def done(_session, tmp_path_factory):
     from rfm_spark import Project
+    from rfm_spark.errors import InputError
 
     folder = tmp_path_factory.mktemp("currencies")
     files = {"shop.csv": SHOP, "america.csv": AMERICA, "rates.csv": RATES, "crm.csv": CRM, "loyalty.csv": LOYALTY}
@@ -90,7 +92,12 @@ def done(_session, tmp_path_factory):
     bad.write(folder, {"rates.csv": RATES + LATE_RATES})
     freed = tiny.replay(_session, as_of=AS_OF, reason="no_rate")
     after = SimpleNamespace(counts=freed.counts, events=read("events"), quarantine=read("quarantine"))
-    return SimpleNamespace(first=first, after=after)
+    changed = Project.load(config, ["sources.crm.types={birth: bigint}"])
+    with pytest.raises(InputError, match=r"attribute birth: found .*, and the snapshots in .* have it as"):
+        changed.run(_session, as_of=AS_OF)
+    bad.write(folder, {"rates.csv": RATES.replace("0.80", "0.70") + LATE_RATES})
+    again = SimpleNamespace(counts=tiny.run(_session, as_of=AS_OF).counts, events=read("events"))
+    return SimpleNamespace(first=first, after=after, again=again)
 
 
 def project() -> dict:
@@ -184,6 +191,17 @@ def test_a_replay_uses_the_rates_that_came_since(done):
     assert reasons(done.after.quarantine, "shop") == {"amount_out_of_range": 1}
     for source in ("fx", "crm", "loyalty"):
         assert reasons(done.after.quarantine, source) == reasons(done.first.quarantine, source)
+
+
+def test_a_corrected_rate_corrects_what_was_converted_by_it(done):
+    """The rows are read again, and of those that are as they were only the three of other amounts are written."""
+    was = {(row["source"], row["event_id"]): row["amount"] for row in done.after.events}
+    now = {(row["source"], row["event_id"]): row["amount"] for row in done.again.events}
+    assert was.keys() == now.keys()
+    changed = {key: (str(was[key]), str(now[key])) for key in was if was[key] != now[key]}
+    assert sorted(changed.values()) == [("8.00", "7.00"), ("80.00", "70.00"), ("80.00", "70.00")]
+    assert parts(done.again.counts, "shop") == [9, 2, 1, 6]
+    assert parts(done.again.counts, "america") == [1, 1, 0, 0]
 
 
 # --- profiles ------------------------------------------------------------------------------------------------------

@@ -107,6 +107,17 @@ def test_interleaved_runs_at_two_dates_are_both_published(spark, config, lake, u
     assert statuses(spark, tiny) == ["complete"] * 3
 
 
+@pytest.mark.slow_on_spark
+def test_a_snapshot_that_should_be_compared_with_one_published_meanwhile(spark, config, lake, undisturbed):
+    def segment_between():
+        faults.project(config, lake).segment(spark, as_of=UNPUBLISHED)
+
+    slow = faults.project(config, lake, before={"cut points": segment_between})
+    with pytest.raises(ConflictError, match=f"published the snapshot of {UNPUBLISHED}.*run again"):
+        slow.segment(spark, as_of=SECOND)
+    assert statuses(spark, slow) == ["complete", "complete", "conflict"]
+
+
 def test_two_ingests_at_once_bring_no_event_twice(spark, config, undisturbed, tmp_path):
     lake = str(tmp_path / "lake")
 

@@ -209,8 +209,45 @@ def test_what_is_judged_otherwise_is_read_again(spark, folder):
     ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
     strict = {"contract.rules": '[{name: limit, sql: "amount < 25"}]'}
     assert parts(ingest(spark, folder, [], **strict), "shop") == [3, 0, 1, 2]
+    assert amounts(spark, folder) == Counter([("1", "anna", 10.0), ("2", "ben", 20.0)])
     assert parts(ingest(spark, folder, [], **strict), "shop") == [0, 0, 0, 0]
-    assert parts(ingest(spark, folder, []), "shop") == [3, 0, 0, 3]
+    doubled = {"sources.shop.columns.amount": '{sql: "total * 2"}', "sources.shop.types": "{total: int}"}
+    assert parts(ingest(spark, folder, [], **doubled), "shop") == [3, 3, 0, 0]
+    assert amounts(spark, folder) == Counter([("1", "anna", 20.0), ("2", "ben", 40.0), ("3", "carla", 60.0)])
+    assert parts(ingest(spark, folder, []), "shop") == [3, 3, 0, 0]
+    assert amounts(spark, folder) == Counter([("1", "anna", 10.0), ("2", "ben", 20.0), ("3", "carla", 30.0)])
+    assert rows(spark, folder, "quarantine") == []
+
+
+def test_a_file_that_only_a_failed_run_has_read_is_withdrawn(spark, folder, monkeypatch):
+    """Its rows go from events and quarantine, whether there is anything to read or not."""
+    ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
+    before = amounts(spark, folder)
+    for drops in ([], [Drop("shop/two_mended.csv", shop("4,dan,o4,2024-01-04,sale,44"))]):
+        landing.land(folder, [Drop("shop/two.csv", shop("4,dan,o4,2024-01-04,sale,40", "5,eva,o5,never,sale,50"))])
+        with monkeypatch.context() as patched:
+            faults.kill_after(patched, "quarantine")
+            with pytest.raises(faults.Killed):
+                project(folder).ingest(spark, as_of=AS_OF)
+        (folder / "shop/two.csv").unlink()
+        assert ingest(spark, folder, drops)["events.removed" if not drops else "shop.accepted"] == 1
+        assert amounts(spark, folder) - before == Counter([("4", "dan", 44.0)] if drops else [])
+        assert rows(spark, folder, "quarantine") == []
+        assert "events.removed" not in ingest(spark, folder, [])
+    assert [status for _, name, status, _ in ledger(spark, folder) if name == "shop/two.csv"] == ["withdrawn"] * 2
+    assert parts(ingest(spark, folder, [Drop("shop/two.csv", TWO)]), "shop") == [3, 0, 2, 1]
+
+
+def test_what_a_run_that_died_has_freed_is_published_by_the_next(spark, folder, monkeypatch):
+    ingest(spark, folder, [Drop("shop/one.csv", shop("5,dan,o9,2024-01-05,return,1")), Drop("till/1.json", TILL)])
+    assert len(rows(spark, folder, "quarantine")) == 1
+    landing.land(folder, [Drop("shop/two.csv", shop("6,dan,o9,2024-01-04,sale,40"))])
+    with monkeypatch.context() as patched:
+        faults.kill_after(patched, "quarantine")
+        with pytest.raises(faults.Killed):
+            project(folder).ingest(spark, as_of=AS_OF)
+    ingest(spark, folder, [])
+    assert amounts(spark, folder) == Counter([("5", "dan", 1.0), ("6", "dan", 40.0)])
     assert rows(spark, folder, "quarantine") == []
 
 

@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 
 from rfm_spark import engines
 from rfm_spark.config.lake import Lake as LakeConfig
-from rfm_spark.errors import ConflictError, SchemaMismatch
+from rfm_spark.errors import ConflictError, InputError, SchemaMismatch
 from rfm_spark.schemas import Column, TableSpec
 
 SNAPSHOT = TableSpec(
@@ -115,7 +115,7 @@ def test_columns_may_come_but_not_change(spark, lake_of, snapshot, log):
     assert comments(lake, "snapshots")["later"] == "came later [EUR]"
 
     text = SNAPSHOT.with_columns(Column("later", "string", "other type"))
-    with pytest.raises(SchemaMismatch, match=r"later was decimal\(18,2\) when the table was made, and is string now"):
+    with pytest.raises(InputError, match=r"later was decimal\(18,2\) when the table was made, and is string now"):
         lake.replace(text, snapshot().withColumn("later", F.lit("x")), {"day": FIRST})
     with pytest.raises(SchemaMismatch, match=r"no column value; undeclared column other; day is string, declared date"):
         lake.replace(SNAPSHOT, snapshot().selectExpr("'x' AS day", "key", "1 AS other"), {"day": FIRST})
@@ -309,7 +309,7 @@ def test_a_lake_that_has_looked_sees_what_another_writes_since(lake_of, log):
     assert next(first.commits("log")).run_id == "other"
     first.append(LOG, log(("c", 3)))
     assert rows_of(first.read("log")) == [("a", 1, None), ("b", 2, "n"), ("c", 3, None)]
-    with pytest.raises(SchemaMismatch, match="note was string when the table was made, and is bigint now"):
+    with pytest.raises(InputError, match="note was string when the table was made, and is bigint now"):
         first.append(
             LOG.with_columns(Column("note", "bigint", "other")), log().withColumn("note", F.lit(1).cast("long"))
         )

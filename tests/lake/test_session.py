@@ -11,6 +11,8 @@ from pyspark.sql import Row
 from rfm_spark import session
 from rfm_spark.errors import EnvironmentFault
 
+pytestmark = pytest.mark.spark_only
+
 
 def build_elsewhere(environ: dict[str, str], code: str = "") -> subprocess.CompletedProcess[str]:
     """Builds a session in a process of its own, as the command does, and prints the fault if there is one."""

@@ -103,6 +103,19 @@ def test_every_reason_and_all_of_a_row(judge):
     assert {i: judged[str(i)]["reasons"] for i in range(len(rows))} == {i: why for i, (_, why) in enumerate(REASONS)}
 
 
+def test_a_source_column_that_is_named_as_a_canonical_one(spark):
+    """What is wrong with either is a reason."""
+    from pyspark.sql import functions as F
+
+    from rfm_spark.steps.contract import reasons
+
+    rows = [(of_source, of_canonical) for of_source in (True, False) for of_canonical in (True, False, None)]
+    frame = local_frame(spark, rows, [("_fault:not_a_number:amount", "boolean"), ("bad", "boolean")])
+    held = reasons.that_hold(frame, {"not_a_number:amount": F.col("bad")})
+    found = [row[0] for row in frame.select(held).collect()]
+    assert found == [["not_a_number:amount"] if any(row) else [] for row in rows]
+
+
 def test_a_row_without_its_declared_identity(judge):
     (row,) = judge([with_(row=" ")]).values()
     assert row["reasons"] == ["no_event_id"]

@@ -24,7 +24,9 @@ def that_hold(parsed: DataFrame, reasons: dict[str, Column]) -> Column:
     faults = {
         name.removeprefix("_fault:"): F.col(quoted(name)) for name in parsed.columns if name.startswith("_fault:")
     }
-    names = [F.when(condition, F.lit(name)) for name, condition in sorted((faults | reasons).items())]
+    for name in faults.keys() & reasons.keys():  # a source's column may be named as a canonical one is
+        faults[name] = F.coalesce(faults[name], F.lit(False)) | F.coalesce(reasons[name], F.lit(False))
+    names = [F.when(condition, F.lit(name)) for name, condition in sorted((reasons | faults).items())]
     text = F.concat_ws(_SEPARATOR, *names)
     return F.when(text == "", F.array().cast("array<string>")).otherwise(F.split(text, _SEPARATOR))
 
