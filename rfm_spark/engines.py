@@ -109,7 +109,9 @@ def _of_source(source: Source) -> Iterator[Fault]:
     if others:
         yield Fault(f"{path}.url", f"{', '.join(others)} in it {ONLY_SPARK}")
     yield from (
-        Fault(f"{path}.options.{name}", f"this option {ONLY_SPARK}") for name in source.options if name != "fetchsize"
+        Fault(f"{path}.options.{name}", f"this option {ONLY_SPARK}")
+        for name in source.options
+        if name.lower() != "fetchsize"
     )
     if source.partition is not None and isinstance(source.partition.lower, date):
         yield Fault(f"{path}.partition.lower", f"ranges of dates {ONLY_SPARK}; or partition by a whole number")

@@ -21,6 +21,7 @@ from rfm_spark.databases import Database, replace
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
+from rfm_spark.sources.columns import spelt
 from rfm_spark.steps import audiences
 
 MANIFEST = "manifest.json"
@@ -62,9 +63,7 @@ def _into_database(campaign: Campaign, one: Export, audience: DataFrame, path: s
     ours = {name: theirs for theirs, name in columns.items()}
     named = ours.get("campaign", "campaign")
     rows = audiences.exported(audience, {**columns, named: "campaign"}, as_text=False)
-    database = Database(
-        str(one.url), str(one.table), path, one.user, one.password, {k: str(v) for k, v in one.options.items()}
-    )
+    database = Database(str(one.url), str(one.table), path, one.user, one.password, spelt(one.options))
     return replace(rows, database, [named, ours["customer_key"]], {named: campaign.name})
 
 
@@ -107,7 +106,7 @@ def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any])
     aside = folder / f".{manifest['content'][:16]}"
     for left in (aside, data):
         shutil.rmtree(left, ignore_errors=True)
-    options = (_CSV if one.format == "csv" else {}) | {k: str(v) for k, v in one.options.items()}
+    options = (_CSV if one.format == "csv" else {}) | spelt(one.options)
     rows.coalesce(1).write.format(one.format).options(**options).save(str(aside))
     files = sorted(file for file in aside.iterdir() if file.is_file() and file.name[0] not in "._")
     data.mkdir()

@@ -15,7 +15,7 @@ from rfm_spark.engines import ONLY_SPARK
 from rfm_spark.errors import ConfigError, Fault, InputError
 from rfm_spark.lake import cause
 from rfm_spark.sources import parquet_files, text_files
-from rfm_spark.sources.columns import FILE, options_of, place
+from rfm_spark.sources.columns import FILE, is_on, options_of, place
 from rfm_spark.sources.files import as_in_rows, files, folders, with_folders
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
 from rfm_spark.sources.messages import NoRows, no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
@@ -68,7 +68,7 @@ def _first_cells(spark: SparkSession, options: dict[str, str], file: str) -> lis
 
 
 def _json(spark: SparkSession, source: Source, found: list[str], options: dict[str, str]) -> DataFrame:
-    if options.get("multiLine") == "true":
+    if is_on(options, "multiLine"):
         refuse_json_lines(spark, source)
     frame = text_files.json_frame(spark, found, options)
     if frame is None:
@@ -113,7 +113,7 @@ def _refuse_options(source: Source, options: dict[str, str]) -> None:
     text = text_files.unsupported(source.format, options) if source.format in ("csv", "json") else []
     refused = [name for name in options if name.lower() in _NOT_HERE or name in text]
     if source.format == "parquet":
-        follows = [name for name, value in options.items() if name.lower() in _FOLLOWED and value != "false"]
+        follows = [name for name, value in options.items() if name.lower() in _FOLLOWED and value.lower() != "false"]
         refused = [name for name in options if name not in follows]
     if refused:
         raise ConfigError(

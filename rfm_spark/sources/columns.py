@@ -1,7 +1,8 @@
 """What the parts of a source are called, and where it is."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rfm_spark.config.source import CANONICAL_COLUMNS, Source
 from rfm_spark.config.words import without_secrets
@@ -9,6 +10,14 @@ from rfm_spark.config.words import without_secrets
 CORRUPT = "_corrupt_record"
 # options about which files of a path are read
 WHICH_FILES = ("pathglobfilter", "recursivefilelookup", "modifiedbefore", "modifiedafter", "basepath")
+# options that are asked for by name; Spark takes them in any case
+_ASKED = (
+    "header sep delimiter quote escape comment encoding charset multiLine nullValue emptyValue ignoreLeadingWhiteSpace "
+    "ignoreTrailingWhiteSpace primitivesAsString mergeSchema mode columnNameOfCorruptRecord columnPruning basePath "
+    "pathGlobFilter recursiveFileLookup modifiedBefore modifiedAfter versionAsOf timestampAsOf fetchsize "
+    "preferTimestampNTZ driver"
+)
+_SPELLING = {name.lower(): name for name in _ASKED.split()}
 RAW, FILE, TYPE_FAULT, BASE_ID, ORDER_IS_EVENT = "_raw", "_file", "_fault:", "_event_base", "_order_is_event"
 
 
@@ -37,10 +46,21 @@ def fixed_part(path: str | None) -> str:
 
 
 def options_of(source: Source) -> dict[str, str]:
-    """The reader's options, as text."""
+    """The reader's options, as `spelt`."""
+    return spelt(source.options)
+
+
+def spelt(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of a reader or writer as text, each that is asked for by name as it is asked for, whatever its case."""
     return {
-        name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in source.options.items()
+        _SPELLING.get(name.lower(), name): str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in options.items()
     }
+
+
+def is_on(options: Mapping[str, str], name: str) -> bool:
+    """Whether an option is set to true, in any case, as Spark takes it."""
+    return options.get(name, "").lower() == "true"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.lake.place import local
-from rfm_spark.sources.columns import FILE, fixed_part
+from rfm_spark.sources.columns import FILE, fixed_part, is_on
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _ILLEGAL = re.compile(r'[\x00-\x20"<>\\^`{|}%#?\[\]]')
@@ -29,9 +29,7 @@ def files(spark: SparkSession, path: str, options: dict[str, str]) -> list[str]:
     place = local(path)
     if "://" in place:
         return sorted(spark.read.text(path).inputFiles())
-    chosen = {name.lower(): value for name, value in options.items()}
-    deep = chosen.get("recursivefilelookup", "false").lower() == "true"
-    wanted = chosen.get("pathglobfilter", "*")
+    deep, wanted = is_on(options, "recursiveFileLookup"), options.get("pathGlobFilter", "*")
     roots = [Path(found) for pattern in _expanded(place) for found in glob.glob(pattern)]
     found = {file.absolute() for root in roots for file in _below(root, deep=deep)}
     return sorted(_address(file) for file in found if fnmatch.fnmatch(file.name, wanted))

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
+from rfm_spark.sources.columns import is_on
 from rfm_spark.sources.messages import NoRows, no_rows
 
 CSV_DEFAULTS = {"header": "true", "escape": '"', "multiLine": "true"}
@@ -25,7 +26,7 @@ def by_header(
     machine, or is in an encoding or compression that Python does not know.
     Raises: NoRows where all files are empty.
     """
-    has_header = options["header"].lower() == "true"
+    has_header = is_on(options, "header")
 
     def header(file: str) -> tuple[str, ...]:
         cells = _first_cells(source, file, options) if _is_readable(file, options) else otherwise(file)

@@ -16,7 +16,7 @@ from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
 from rfm_spark.session import JAVA_CHARSETS
 from rfm_spark.sources import by_file, database_rows
-from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, options_of, place
+from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, is_on, options_of, place
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
 from rfm_spark.sources.messages import (
     FILE_IN_MESSAGE,
@@ -121,7 +121,7 @@ def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | N
     if chosen is not None:
         paths, options = [literal(file) for file in sorted(chosen)], {**_base_path(spark, source), **options}
     if source.format == "json":
-        if options.get("multiLine") == "true":
+        if is_on(options, "multiLine"):
             refuse_json_lines(spark, source)
         inferred = spark.read.options(**{"primitivesAsString": "true", **options, **KEEP_ALL}).json(paths).schema
         fields = [field for field in inferred.fields if field.name != CORRUPT]
@@ -169,7 +169,7 @@ def _unswallowed(frame: DataFrame, header: tuple[str, ...], options: dict[str, s
     A line is swallowed where it stands inside of a cell and has as many cells as the header, with no blank before one,
     as a sentence would have.
     """
-    if options["multiLine"].lower() != "true" or len(header) < 3:
+    if not is_on(options, "multiLine") or len(header) < 3:
         return frame
     sep = separator_of(options)
     other = f"[^\\n\x1f{re.escape(sep)}]*"

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlparse
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from rfm_spark.sources.columns import CORRUPT, FILE
+from rfm_spark.sources.columns import CORRUPT, FILE, is_on
 from rfm_spark.sources.csv_rows import Dialect, csv_rows, dialect
 from rfm_spark.sources.json_rows import Kind, json_rows, merged_kinds, pruned_kind, records_kind
 
@@ -65,9 +65,8 @@ def json_frame(spark: SparkSession, files: Sequence[str], options: Mapping[str, 
         the row malformed.
     Raises: see `csv_frame`.
     """
-    given = {name.lower(): value for name, value in options.items()}
-    encoding = given.get("encoding", given.get("charset"))
-    records = partial(_documents, encoding) if given.get("multiline", "").lower() == "true" else _lines
+    encoding = options.get("encoding", options.get("charset"))
+    records = partial(_documents, encoding) if is_on(options, "multiLine") else _lines
     named = listed(spark, files)
     found = named.mapInArrow(partial(each_file, partial(_kind_batches, records)), "kind string").collect()
     kind = pruned_kind(reduce(merged_kinds, (json.loads(row[0]) for row in found), {}))

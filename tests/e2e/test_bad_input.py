@@ -218,6 +218,11 @@ UNREADABLE = {
         {"format": "json", "path": "in", "options": {"multiLine": True}},
         "one JSON object a line.*take that option out",
     ),
+    "json lines as one document, in other capitals": (
+        {"in/f.json": '{"id":1}\n{"id":2}\n'},
+        {"format": "json", "path": "in", "options": {"multiline": "True"}},
+        "one JSON object a line.*take that option out",
+    ),
     "json object as a value": (
         {"in/f.json": '{"id":{"a":1},"date":"2011-01-02","amount":5}\n'},
         {"format": "json", "path": "in"},

@@ -8,8 +8,9 @@ from config_examples import project, put
 from rfm_spark import session, sources
 from rfm_spark.config import config_hash, defaults, from_data
 from rfm_spark.config.words import without_secrets
-from rfm_spark.errors import EnvironmentFault
-from rfm_spark.sources import messages, reading
+from rfm_spark.errors import EnvironmentFault, InputError
+from rfm_spark.sources import by_file, headers, messages, reading
+from rfm_spark.sources.columns import is_on, options_of
 
 PLACES = [
     ("s3a://KEY:SECRET@bucket/in/*.csv", "s3a://(removed)@bucket/in/*.csv"),
@@ -81,6 +82,36 @@ def test_an_encoding_asks_for_javas_charsets_only_where_it_needs_them(encoding, 
         return
     with pytest.raises(EnvironmentFault, match=r"options\.encoding is windows-1252.*deliver UTF-8"):
         reading.require_encoding(spark, source, {"encoding": encoding})
+
+
+@pytest.mark.parametrize("given", [{"multiLine": True}, {"multiline": "True"}, {"MULTILINE": "TRUE"}])
+def test_options_are_asked_for_whatever_their_case(given):
+    data = project()
+    put(data, "sources.0.options", given | {"SEP": ";", "lineSep": "|", "fs.s3a.Endpoint": "x"})
+    options = options_of(from_data(data).sources[0])
+    assert list(options) == ["multiLine", "sep", "lineSep", "fs.s3a.Endpoint"]
+    assert is_on(options, "multiLine")
+    assert not is_on(options, "header")
+
+
+@pytest.mark.parametrize("given", [{"multiLine": True}, {"multiline": True}, {"multiLine": "True"}])
+def test_json_lines_are_no_document_whatever_the_case(tmp_path, given):
+    (tmp_path / "f.json").write_text('{"id":1}\n{"id":2}\n')
+    lines = [SimpleNamespace(value=line) for line in (tmp_path / "f.json").read_text().splitlines()]
+    spark = SimpleNamespace(read=SimpleNamespace(text=lambda _: SimpleNamespace(head=lambda _: lines)))
+    data = project()
+    put(data, "sources.0", data["sources"][0] | {"format": "json", "path": str(tmp_path / "f.json"), "options": given})
+    with pytest.raises(InputError, match=r"one JSON object a line.*take that option out"):
+        by_file.load(spark, from_data(data).sources[0])
+
+
+def test_a_first_line_is_no_header_whatever_the_case(tmp_path):
+    (tmp_path / "f.csv").write_text("a;b\n1;2\n")
+    data = project()
+    put(data, "sources.0.options", {"Header": False, "Delimiter": ";"})
+    source = from_data(data).sources[0]
+    options = {**headers.CSV_DEFAULTS, **options_of(source)}
+    assert list(headers.by_header(source, [str(tmp_path / "f.csv")], list, options)) == [("_c0", "_c1")]
 
 
 class Hosted:
