@@ -3,6 +3,7 @@
 import codecs
 import csv
 import gzip
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlparse
 from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
 from rfm_spark.sources.columns import is_on
-from rfm_spark.sources.messages import NoRows, no_rows
+from rfm_spark.sources.messages import NoRows, no_rows, unreadable_file
 
 CSV_DEFAULTS = {"header": "true", "escape": '"', "multiLine": "true"}
 _COMPRESSED = (".bz2", ".zst", ".lz4", ".snappy", ".deflate")
@@ -55,19 +56,20 @@ def _first_cells(source: Source, file: str, options: Mapping[str, str]) -> list[
     encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
     path = unquote(urlparse(file).path)
     opener = gzip.open if path.endswith(".gz") else open
-    with opener(path, "rt", encoding=encoding, errors="replace", newline="") as text:
-        comment = options.get("comment")
-        lines = (line for line in text if not (comment and line.startswith(comment)))
-        if len(sep) > 1:
-            return next((line.strip("\r\n").split(sep) for line in lines if line.strip()), [])
-        quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
-        try:
+    try:
+        with opener(path, "rt", encoding=encoding, errors="replace", newline="") as text:
+            comment = options.get("comment")
+            lines = (line for line in text if not (comment and line.startswith(comment)))
+            if len(sep) > 1:
+                return next((line.strip("\r\n").split(sep) for line in lines if line.strip()), [])
+            quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
             return next((cells for cells in csv.reader(lines, delimiter=sep, strict=True, **quoting) if cells), [])
-        except csv.Error:
-            raise InputError(
-                f"source {source.name}: a quote in the first line of {path} is not closed; mend it, or set "
-                "options.quote"
-            ) from None
+    except csv.Error:
+        raise InputError(
+            f"source {source.name}: a quote in the first line of {path} is not closed; mend it, or set options.quote"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error, EOFError):
+        raise InputError(unreadable_file(source, file)) from None
 
 
 def separator_of(options: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Bad input: every row ends in one place with its reasons; what cannot be read is said before anything is written."""
 
+import gzip
 import json
 from datetime import UTC
 from pathlib import Path
@@ -175,6 +176,7 @@ def text(value) -> str | None:
 # --- what cannot be read ---------------------------------------------------------------------------------------------
 
 SECRET = "Annie Example"
+PACKED = gzip.compress(bad.GOOD.encode())
 UNREADABLE = {
     "missing path": ({}, {"path": "nowhere.csv"}, "nothing found at .*nowhere.csv; check path"),
     "glob without a match": ({}, {"path": "in/*.tsv"}, r"nothing found at .*in/\*.tsv; check path"),
@@ -211,6 +213,26 @@ UNREADABLE = {
         {"in/date=2011-01-02/f.csv": bad.GOOD},
         {"path": "in"},
         "column date stands in the header and in the folders' names",
+    ),
+    "csv.gz that is text": (
+        {"in/f.csv.gz": bad.GOOD},
+        {"path": "in/f.csv.gz"},
+        "cannot read .*f.csv.gz as csv: it is cut off, damaged",
+    ),
+    "csv.gz that is cut off": (
+        {"in/f.csv.gz": PACKED[:20]},
+        {"path": "in"},
+        "cannot read .*f.csv.gz as csv: it is cut off",
+    ),
+    "csv.bz2 that is text": (
+        {"in/f.csv.bz2": bad.GOOD},
+        {"path": "in"},
+        "cannot read .*f.csv.bz2 as csv: it is cut off",
+    ),
+    "json.gz that is text": (
+        {"in/f.json.gz": '{"id":1}\n'},
+        {"format": "json", "path": "in"},
+        "cannot read .*f.json.gz as json: it is cut off, damaged",
     ),
     "json without an object": ({"in/f.json": "[1]\n"}, {"format": "json", "path": "in"}, "found no JSON object at"),
     "json lines as one document": (

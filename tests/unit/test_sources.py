@@ -1,5 +1,6 @@
 """What `sources` says and asks for without reading a row: places without secrets, literal files, encodings."""
 
+import gzip
 from types import SimpleNamespace
 
 import pytest
@@ -112,6 +113,19 @@ def test_a_first_line_is_no_header_whatever_the_case(tmp_path):
     source = from_data(data).sources[0]
     options = {**headers.CSV_DEFAULTS, **options_of(source)}
     assert list(headers.by_header(source, [str(tmp_path / "f.csv")], list, options)) == [("_c0", "_c1")]
+
+
+PACKED = gzip.compress(b"".join(b"%d,%d\n" % (i, i * i) for i in range(99)))
+FLIPPED = bytearray(PACKED)
+FLIPPED[12:40] = bytes(28)
+
+
+@pytest.mark.parametrize("content", [b"id,date\n1,2\n", PACKED[:16], bytes(FLIPPED)], ids=["text", "cut", "bad"])
+def test_a_damaged_or_misnamed_archive_is_named(tmp_path, content):
+    (tmp_path / "f 1.csv.gz").write_bytes(content)
+    message = r"source orders: cannot read .*/f 1.csv.gz as csv: it is cut off, damaged or of another format"
+    with pytest.raises(InputError, match=message):
+        headers.by_header(at("in.csv").sources[0], [f"file://{tmp_path}/f%201.csv.gz"], list, headers.CSV_DEFAULTS)
 
 
 class Hosted:
