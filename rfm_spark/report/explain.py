@@ -10,6 +10,7 @@ from rich.console import Console
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.scoring import Segmentation
 from rfm_spark.errors import InputError
+from rfm_spark.order_statistics import ALL, group_column
 from rfm_spark.report import tables
 from rfm_spark.report.snapshot import Read, config_of
 
@@ -17,6 +18,7 @@ _SHOWN = (
     "recency_days", "contact_recency_days", "frequency", "monetary", "duration_seconds", "tenure_days",
     "average_order_value", "mean_gap_days", "momentum", "first_order_date", "last_order_date",
 )  # fmt: skip
+_GROUP = "_group_of:"
 
 
 def explain(console: Console, read: Read, as_of: date, customer: str) -> None:
@@ -27,35 +29,40 @@ def explain(console: Console, read: Read, as_of: date, customer: str) -> None:
     """
     config = config_of(read("runs"), as_of)
     here = (F.col("snapshot_date") == F.lit(as_of)) & (F.col("customer_key") == customer)
-    found = read("customer_metrics").filter(here).head()
+    metrics = read("customer_metrics").filter(here)
+    groups_of = [group_column(name).alias(f"{_GROUP}{name}") for name in _grouped_by(config)]
+    found = metrics.select("*", *groups_of).head()
     if found is None:
         raise InputError(f"no such customer in the snapshot of {as_of}; give a customer_key of customer_metrics")
     values = found.asDict()
+    groups = {name: values.pop(f"{_GROUP}{name}") for name in _grouped_by(config)}
     console.print(tables.plain(f"Inputs as of {as_of}", ("metric", "value"), _inputs(values)))
     cuts = read("cut_points").filter(F.col("snapshot_date") == F.lit(as_of)).collect()
     segmentations = {segmentation.name: segmentation for segmentation in config.segmentations}
     for placed in read("customer_segments").filter(here).orderBy("segmentation").collect():
         segmentation = segmentations[placed["segmentation"]]
         mine = [row.asDict() for row in cuts if row["segmentation"] == segmentation.name]
-        _segmentation(console, config, segmentation, values, mine, placed.asDict())
+        rows = scores(config, segmentation, values, groups, mine, placed.asDict())
+        _segmentation(console, segmentation, rows, placed.asDict())
 
 
 def scores(
     config: ProjectConfig,
     segmentation: Segmentation,
     values: Mapping[str, Any],
+    groups: Mapping[str, str],
     cuts: Sequence[Mapping[str, Any]],
     placed: Mapping[str, Any],
 ) -> list[tuple[Any, ...]]:
     """(criterion, metric, value, cut-points, score, distance to the next) of a customer in one segmentation.
 
-    Reads: `values`, a row of `customer_metrics`; `cuts`, the segmentation's rows of `cut_points`; `placed`, a row of
-        `customer_segments`.
+    Reads: `values`, a row of `customer_metrics`; `groups`, by each group_by its group as `cut_points` names it;
+        `cuts`, the segmentation's rows of `cut_points`; `placed`, a row of `customer_segments`.
     """
     rows: list[tuple[Any, ...]] = []
     for name, criterion in config.criteria_of(segmentation).items():
         metric = criterion.metric or name
-        mine = _cuts(segmentation, name, values, cuts)
+        mine = _cuts(segmentation, name, groups, cuts)
         told = "; ".join(map(tables.number, mine)) or "none"
         away = distance(values[metric], mine, criterion.better)
         rows.append((name, metric, values[metric], told, placed[f"{name}_score"], away))
@@ -93,14 +100,11 @@ def _inputs(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _segmentation(
     console: Console,
-    config: ProjectConfig,
     segmentation: Segmentation,
-    values: Mapping[str, Any],
-    cuts: Sequence[Mapping[str, Any]],
+    rows: Sequence[tuple[Any, ...]],
     placed: Mapping[str, Any],
 ) -> None:
     headers = ("criterion", "metric", "value", "cut-points", "score", "to the next score")
-    rows = scores(config, segmentation, values, cuts, placed)
     console.print(tables.plain(f"{segmentation.name}: {segmentation.question}", headers, rows))
     names = [segment.name for segment in segmentation.segments]
     before = names[: names.index(placed["segment"])] if placed["segment"] in names else names
@@ -114,14 +118,17 @@ def _segmentation(
         console.print(f"Before: {placed['previous_segment']}; in this segment since {placed['segment_since']}")
 
 
+def _grouped_by(config: ProjectConfig) -> list[str]:
+    """What any criterion's cut-points are grouped by."""
+    asked = [s.scoring.of(name).group_by for s in config.segmentations for name in config.criteria_of(s)]
+    return [name for name in dict.fromkeys(asked) if name is not None]
+
+
 def _cuts(
-    segmentation: Segmentation, criterion: str, values: Mapping[str, Any], cuts: Sequence[Mapping[str, Any]]
+    segmentation: Segmentation, criterion: str, groups: Mapping[str, str], cuts: Sequence[Mapping[str, Any]]
 ) -> list[float]:
     """The cut-points that a customer was scored by: those of its group, or `all` where they are not grouped."""
     group_by = segmentation.scoring.of(criterion).group_by
     mine = [row for row in cuts if row["criterion"] == criterion]
-    if group_by is None or all(row["group"] == "all" for row in mine):
-        group = "all"
-    else:
-        group = "(none)" if values.get(group_by) is None else str(values[group_by])
+    group = ALL if group_by is None or all(row["group"] == ALL for row in mine) else groups[group_by]
     return [row["value"] for row in sorted(mine, key=lambda row: row["position"]) if row["group"] == group]

@@ -77,7 +77,8 @@ def tables(project, spark) -> dict[str, list]:
 
 def write(path, grouped: dict):
     crm = {
-        "name": "crm", "kind": "profile", "format": "csv", "path": "crm.csv", "attributes": {"country": "country"},
+        "name": "crm", "kind": "profile", "format": "csv", "path": "crm.csv",
+        "attributes": {"country": "country", "at_home": {"sql": "country = 'UK'"}},
         "columns": {"source_customer_id": "id"},
     }  # fmt: skip
     own = {"r": {"bins": 12}, "f": {"cuts": [1, 3]}, "m": {"method": "interpolated"}}
@@ -91,6 +92,7 @@ def write(path, grouped: dict):
         "segmentations": [
             {"name": "by_country", "criteria": ["r", "m"], "scoring": grouped, **RULES},
             {"name": "mixed", "scoring": {"bins": 4, "criteria": own}, **RULES},
+            {"name": "at_home", "criteria": ["r", "m"], "scoring": {"bins": 2, "group_by": "at_home"}, **RULES},
         ],
     }
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -140,6 +142,13 @@ def test_scores_within_a_group(done):
         "u1": "11", "u2": "11", "u3": "22", "u4": "22", "f1": "11", "f2": "11", "f3": "22", "f4": "22", "n1": "21",
         "n2": "12", "g1": "11",
     }  # fmt: skip
+
+
+def test_explain_tells_the_cut_points_of_a_group_that_is_no_text(done, spark):
+    found = cuts(done, JULY, "at_home")
+    assert {group for _, group in found} == {"true", "false", "(none)"}
+    said = rfm_spark(spark, "explain", done.config, "--as-of", JULY, "--customer", "u3")
+    assert [row[3] for row in said.rows if row[:2] == ("m", "monetary")] == ["20", "20", "12.5; 35; 175"]
 
 
 def test_each_criterion_has_its_own_bins_and_method(done):

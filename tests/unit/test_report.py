@@ -147,23 +147,22 @@ def test_the_distance_to_the_next_score(value, cuts, better, told):
 
 
 @pytest.mark.parametrize(
-    ("stored", "country", "told"),
+    ("stored", "group", "told"),
     [
         ({"UK": 3.0, "FR": 7.0}, "FR", "7"),
-        ({"UK": 3.0, "(none)": 7.0}, None, "7"),
+        ({"UK": 3.0, "(none)": 7.0}, "(none)", "7"),
         ({"UK": 3.0}, "FR", "none"),  # nobody of that group was there to fit on
         ({"all": 3.0}, "FR", "3"),  # frozen from a snapshot without groups
     ],
 )
-def test_explain_takes_the_cut_points_that_scored_the_customer(stored, country, told):
+def test_explain_takes_the_cut_points_that_scored_the_customer(stored, group, told):
     data = project()
     put(data, "segmentations.0.criteria", ["f"])
     put(data, "segmentations.0.scoring", {"bins": 2, "group_by": "country"})
     put(data, "segmentations.0.segments.0.when", "f >= 2")
     config = from_data(data)
-    cuts = [{"criterion": "f", "group": group, "position": 1, "value": cut} for group, cut in stored.items()]
-    values = {"frequency": 1, "country": country}
-    (row,) = scores(config, config.segmentations[0], values, cuts, {"f_score": 1})
+    cuts = [{"criterion": "f", "group": each, "position": 1, "value": cut} for each, cut in stored.items()]
+    (row,) = scores(config, config.segmentations[0], {"frequency": 1}, {"country": group}, cuts, {"f_score": 1})
     assert row[:5] == ("f", "frequency", 1, told, 1)
 
 
