@@ -25,7 +25,7 @@ class Restatement:
 
 
 def restatement(lake: Lake, run_id: str, as_of: date | None = None) -> Restatement:
-    """The snapshot of a run beside the one published now; of the run that published it, beside the one it replaced.
+    """The snapshot of a run beside the one it replaced; of the run that made it first, beside the one published now.
 
     `run_id` may be cut short, as long as one run alone begins so. One shuffle of both, by segmentation and customer.
     Raises: InputError where there is no such run, it is of another date than `as_of`, there is nothing to compare with,
@@ -42,7 +42,7 @@ def restatement(lake: Lake, run_id: str, as_of: date | None = None) -> Restateme
     if len(alike) < 2:
         raise InputError(f"run {own['run_id']} is the only one that made the snapshot of {own['as_of']}")
     at = alike.index(own)
-    earlier, later = (alike[at - 1], own) if own is alike[-1] else (own, alike[-1])
+    earlier, later = (alike[at - 1], own) if at else (own, alike[-1])
     before, after = _placed(lake, earlier, "from_segment", "before"), _placed(lake, later, "to_segment", "after")
     both = before.join(after, ["segmentation", "customer_key"], "full_outer").withColumns(
         {

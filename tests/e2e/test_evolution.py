@@ -190,6 +190,17 @@ def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     said = rfm_spark(spark, "show", config, "--as-of", "2001-01-01", "--diff", done.run_id)
     assert (said.code, f"ask with --as-of {SEPTEMBER}" in " ".join(said.log.split())) == (2, True)
     older = project.segment(spark, as_of=AUGUST)
+    again = project.segment(spark, as_of=SEPTEMBER)  # what the restatement changed is still told
+    runs = project.read(spark, "runs").filter(f"as_of = '{SEPTEMBER}' and job in ('run', 'segment')")
+    first, *_ = (row["run_id"] for row in runs.orderBy("ended_at").collect())
+    beside = [
+        (first, first, again.run_id),
+        (done.run_id, first, done.run_id),
+        (again.run_id, done.run_id, again.run_id),
+    ]
+    for run_id, *pair in beside:
+        found = project.restatement(spark, run_id)
+        assert [found.earlier_run, found.later_run] == pair
     assert project.read(spark, "segment_changes").filter(f"run_id = '{older.run_id}'").isEmpty()
 
 
