@@ -136,7 +136,7 @@ def segment(
 
     from rfm_spark.report import runs
 
-    frozen = _date(cut_points_from) if cut_points_from else None
+    frozen = None if cut_points_from is None else _date(cut_points_from)
     if until is None:
         runs.print_profiles(out, project.config, project.segment(_session(project, engine), day, frozen))
         return

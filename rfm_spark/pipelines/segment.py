@@ -11,7 +11,7 @@ from rfm_spark.config.attributes import used_attributes, used_predictions
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.scoring import Segmentation
 from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
-from rfm_spark.errors import GateError, InputError
+from rfm_spark.errors import ConfigError, GateError, InputError
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import drift
@@ -35,7 +35,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     """
     config, snapshot, earlier = run.config, {"snapshot_date": run.as_of}, published(run.lake)
     planned = cut_points.plan(config, cut_points_from)
-    frozen = _frozen(earlier, planned)
+    frozen = _frozen(earlier, planned, cut_points_from)
     _resolve(run, [data.profiles] if data.profiles is not None else [])
     with run.stage("metrics") as stage:
         written = _measure(run, data, earlier)
@@ -140,10 +140,15 @@ def _measure(run: Run, data: Ingested, earlier: Published) -> Written:
         ) from None
 
 
-def _frozen(earlier: Published, planned: Sequence[CriterionCut]) -> list[FittedCuts]:
+def _frozen(
+    earlier: Published, planned: Sequence[CriterionCut], cut_points_from: date | None = None
+) -> list[FittedCuts]:
     """Cut-points of earlier snapshots, as their complete runs left them; each snapshot is read once."""
     frozen_at = dict.fromkeys(cut.snapshot for cut in planned if cut.method == "frozen")
     if not frozen_at:
+        if cut_points_from is not None and cut_points_from not in earlier.snapshots:
+            there = ", ".join(map(str, list(earlier.snapshots)[-5:])) or "none"
+            raise ConfigError(f"no cut-points at {cut_points_from}; published snapshots: {there}")
         return []
     tables = [earlier.read("cut_points", day) for day in frozen_at if day in earlier.snapshots]
     rows = [row for table in tables if table is not None for row in table.collect()]

@@ -204,6 +204,17 @@ def test_a_snapshot_to_freeze_that_is_not_there(done, spark):
     assert "rows" not in said.log
 
 
+def test_a_snapshot_to_freeze_is_looked_up_where_all_cut_points_are_given(done, spark):
+    data = yaml.safe_load(done.config.read_text(encoding="utf-8"))
+    own = {"criteria": {name: {"cuts": [1]} for name in "rm"}}
+    data["segmentations"] = [{"name": "given", "criteria": ["r", "m"], "scoring": own, **RULES}]
+    config = done.config.parent / "given.yaml"
+    config.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    said = rfm_spark(spark, "segment", config, "--as-of", OCTOBER, "--cut-points-from", "2020-01-01")
+    assert said.code == 2
+    assert "no cut-points at 2020-01-01; published snapshots: 2024-07-01, 2024-10-01" in said.log
+
+
 def test_frozen_groups_need_their_group_by(done, spark):
     """July's cut-points of each country are nobody's where customers are not told apart by country."""
     config = write(done.config.parent / "ungrouped.yaml", FROZEN)

@@ -26,6 +26,7 @@ def test_success_is_said_last(config):
         (["run", "{config}", "--as-of", "2011-12-10", "--every-seconds", "5"], "--every-seconds goes with --watch"),
         (["segment", "{config}", "--as-of", "2011-12-10", "--until", "2011-12-01"], "until 2011-12-01, every month"),
         (["segment", "{config}", "--as-of", "2011-12-10", "--until", "2012-12-01", "--every", "dy"], "every dy; exp"),
+        (["segment", "{config}", "--as-of", "2011-12-10", "--cut-points-from", ""], "found '', expected a date"),
         (["run", "{config}", "--as-of", "2011-12-10", "--engine", "flink"], "found flink, expected spark or sail"),
     ],
 )
