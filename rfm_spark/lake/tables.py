@@ -223,13 +223,20 @@ class Lake:
             empty = local_frame(self.spark, [], spec.types())
             self.append(spec, empty)
 
-    def define_view(self, name: str, table: str, version: int, condition: str) -> None:
-        """Make or replace a view of the catalog: some rows of a table at a version."""
+    def define_view(self, name: str, table: str, conditions: Mapping[int, str]) -> None:
+        """Make or replace a view of the catalog: of some versions of a table the rows that meet a condition.
+
+        A column that a version does not have is null in its rows.
+        """
         with translated(f"view {name} in {self.place}"):
-            self.spark.sql(
-                f"CREATE OR REPLACE VIEW {self.place.identifier(name)} AS "
-                f"SELECT * FROM {self.place.identifier(table)} VERSION AS OF {version} WHERE {condition}"
-            )
+            known = {version: types(self.read(table, version)) for version in sorted(conditions)}
+            columns = {column: type_ for each in known.values() for column, type_ in each.items()}
+            parts = []
+            for version, there in known.items():
+                cells = (f"`{c}`" if c in there else f"CAST(NULL AS {columns[c]}) AS `{c}`" for c in columns)
+                rows = f"{self.place.identifier(table)} VERSION AS OF {version} WHERE {conditions[version]}"
+                parts.append(f"SELECT {', '.join(cells)} FROM {rows}")
+            self.spark.sql(f"CREATE OR REPLACE VIEW {self.place.identifier(name)} AS {' UNION ALL '.join(parts)}")
 
     def verify(self) -> None:
         """Check that no other run has replaced a slice that this run wrote.

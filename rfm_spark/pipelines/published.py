@@ -104,6 +104,12 @@ class Published:
         segments = self.read("customer_segments")
         return segment_history.stays(segments) if segments is not None else None
 
+    def holding(self, table: str, days: Iterable[date]) -> dict[date, int]:
+        """For each of some snapshots that a table publishes the version that holds it as its own run left it."""
+        version, own = self.versions[table], self._own(table)
+        torn = self._torn(table, version, own)
+        return {day: own[day] if day in torn else version for day in days}
+
     def oldest(self, table: str) -> int | None:
         """The oldest version that readers of a table are sent to; None where no complete run has it."""
         version = self.versions.get(table)
@@ -172,12 +178,17 @@ def greatest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]
 def define_current_segments(lake: Lake) -> None:
     """Make `current_segments` a view of the catalog, of the newest published snapshot of each segmentation.
 
-    It names the version that holds them, so that a later run that dies does not show in it.
+    It names the versions that hold them, so that no run that died shows in it, before or after.
     """
     now = published(lake)
     segments = now.current_segments()
     if segments is None:
         return
-    slices = segments.select("segmentation", "snapshot_date").distinct().collect()
-    wanted = [f"(segmentation = '{s}' AND snapshot_date = DATE'{day}')" for s, day in sorted(map(tuple, slices))]
-    lake.define_view(CURRENT, "customer_segments", now.versions["customer_segments"], " OR ".join(wanted))
+    slices = sorted(map(tuple, segments.select("segmentation", "snapshot_date").distinct().collect()))
+    versions = now.holding("customer_segments", {day for _, day in slices})
+    wanted: dict[int, list[str]] = {}
+    for name, day in slices:
+        rows = f"(segmentation = '{name}' AND snapshot_date = DATE'{day}')"
+        wanted.setdefault(versions[day], []).append(rows)
+    conditions = {version: " OR ".join(rows) for version, rows in wanted.items()}
+    lake.define_view(CURRENT, "customer_segments", conditions)

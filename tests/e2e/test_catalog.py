@@ -4,7 +4,10 @@ from datetime import date
 
 import pytest
 from e2e import faults
-from e2e.faults import FIRST, SECOND
+from e2e.faults import FIRST, LATER, SECOND
+
+IN_CATALOG = "lake={catalog: spark_catalog, schema: tiny}"
+_EVERYBODY = "{name: everybody, otherwise: true, action: {decision: Write, channel: email, message: hello}}"
 
 
 @pytest.mark.slow
@@ -13,7 +16,7 @@ def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monk
     from rfm_spark import Project
 
     config = faults.write_project(tmp_path)
-    tiny = Project.load(config, ["lake={catalog: spark_catalog, schema: tiny}"])
+    tiny = Project.load(config, [IN_CATALOG])
     try:
         tiny.run(spark, as_of=FIRST)
         assert view(spark) == sorted(map(tuple, tiny.read(spark, "current_segments").collect()))
@@ -27,11 +30,25 @@ def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monk
         assert view(spark) == sorted(map(tuple, tiny.read(spark, "current_segments").collect()))
         before = view(spark)
         policy = "maintenance={keep: {daily: 1, yearly: 0}, retention_hours: 0, allow_short_retention: true}"
-        short = Project.load(config, ["lake={catalog: spark_catalog, schema: tiny}", policy])
+        short = Project.load(config, [IN_CATALOG, policy])
         for _ in range(2):  # the second deletes the files of what the first has dropped
             short.maintain(spark, as_of=date(2030, 1, 1))
             assert view(spark) == before
         assert {row["snapshot_date"] for row in tiny.read(spark, "customer_metrics").collect()} == {SECOND}
+
+        # a run that dies at the published date, and then others that end: each view is of what is published
+        everybody = f"segmentations=[{{name: value, question: Who?, segments: [{_EVERYBODY}]}}]"
+        with monkeypatch.context() as patched:
+            faults.kill_after(patched, "segment_profiles")
+            with pytest.raises(faults.Killed):
+                Project.load(config, [IN_CATALOG, everybody]).segment(spark, as_of=SECOND)
+        tiny.segment(spark, as_of=FIRST)
+        assert view(spark) == before
+        scored = "criteria={r: null, x: {sql: frequency, better: high}}"
+        other = Project.load(config, [IN_CATALOG, everybody.replace("name: value", "name: other"), scored])
+        other.segment(spark, as_of=LATER)
+        assert {row[:2] for row in view(spark)} == {(SECOND, "value"), (LATER, "other")}
+        assert view(spark) == sorted(map(tuple, other.read(spark, "current_segments").collect()))
     finally:
         spark.sql("DROP SCHEMA IF EXISTS tiny CASCADE")
 
