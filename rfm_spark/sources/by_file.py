@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.source import Source
 from rfm_spark.engines import ONLY_SPARK
-from rfm_spark.errors import ConfigError, Fault, InputError
+from rfm_spark.errors import ConfigError, Fault, InputError, RfmSparkError
 from rfm_spark.lake import cause
 from rfm_spark.sources import parquet_files, text_files
 from rfm_spark.sources.columns import FILE, is_on, options_of, place
@@ -49,7 +49,7 @@ def load(spark: SparkSession, source: Source, chosen: Container[str] | None = No
 
 
 def _csv(spark: SparkSession, source: Source, found: list[str], options: dict[str, str], names: list[str]) -> DataFrame:
-    first = partial(_first_cells, spark, options)
+    first = partial(_first_cells, spark, source, options)
     frames = []
     for header, members in by_header(source, found, first, options).items():
         refuse_ambiguous(source, header, names)
@@ -57,10 +57,13 @@ def _csv(spark: SparkSession, source: Source, found: list[str], options: dict[st
     return union(frames)
 
 
-def _first_cells(spark: SparkSession, options: dict[str, str], file: str) -> list[str]:
+def _first_cells(spark: SparkSession, source: Source, options: dict[str, str], file: str) -> list[str]:
     """The first line of a file that is elsewhere; one broken within quotes is not seen whole."""
     comment = options.get("comment") or "\0"
-    lines = spark.read.text(file).filter(~F.col("value").startswith(comment) & (F.trim("value") != "")).head(1)
+    try:
+        lines = spark.read.text(file).filter(~F.col("value").startswith(comment) & (F.trim("value") != "")).head(1)
+    except Exception as error:  # the class differs by what is wrong with the file
+        raise _unreadable(source, file, error) from None
     quote = options.get("quote", '"')
     quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
     rows = csv.reader((line.value.lstrip("\ufeff") for line in lines), delimiter=separator_of(options), **quoting)
@@ -90,11 +93,9 @@ def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame
             frame = spark.read.parquet(file)
             own = {field.name.lower(): field.dataType.simpleString() for field in frame.schema}
         except Exception as error:  # the class differs by what is wrong with the file
-            if fault := cause(error, f"source {source.name} at {place(source)}"):
-                raise fault from None
-            own = {}
+            raise _unreadable(source, file, error) from None
         if not own:
-            raise InputError(unreadable_file(source, file)) from None
+            raise InputError(unreadable_file(source, file))
         if differing := [name for name, type_ in own.items() if types.get(name, type_) != type_]:
             told = ", ".join(f"{name} is {types[name]} and {own[name]}" for name in differing)
             raise InputError(
@@ -107,6 +108,10 @@ def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame
         return union(frames)
     # not of all: a plan as deep as there are files would end the process
     return parquet_files.parquet_frame(spark, found, union(alike.values()).schema)
+
+
+def _unreadable(source: Source, file: str, error: Exception) -> RfmSparkError:
+    return cause(error, f"source {source.name} at {place(source)}") or InputError(unreadable_file(source, file))
 
 
 def _refuse_options(source: Source, options: dict[str, str]) -> None:

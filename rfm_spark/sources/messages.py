@@ -15,7 +15,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.sources.columns import CORRUPT, listed, order_is_event, place
 from rfm_spark.sql import first_line
 
-FILE_IN_MESSAGE = re.compile(r"while reading file (\S+?)\.?\s")
+FILE_IN_MESSAGE = re.compile(r"while reading file ([^{\s]\S*?)\.?\s")  # and no f-string in a traceback
 _SEVERAL_TYPES = re.compile(r'schema:\s*"STRUCT<(.*)>"')
 
 

@@ -227,7 +227,7 @@ UNREADABLE = {
     "csv.bz2 that is text": (
         {"in/f.csv.bz2": bad.GOOD},
         {"path": "in"},
-        "cannot read .*f.csv.bz2 as csv: it is cut off",
+        "(cannot read .*f.csv.bz2 as csv: it is cut off|found an empty file)",  # Spark finds no block in it
     ),
     "json.gz that is text": (
         {"in/f.json.gz": '{"id":1}\n'},
