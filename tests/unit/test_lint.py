@@ -165,7 +165,57 @@ COMPLETE = [
     ("r > f", "r = f", "r < f"),
     ("30 <= recency_days", "recency_days < 30 or recency_days is null"),
     ("orders_q4 > 0", "orders_q4 = 0"),
+    ("monetary / 12 >= 10", "monetary / 12 < 10"),
+    ("monetary / (-12.5) >= 10", "monetary / (-12.5) < 10"),
+    ("monetary / tenure_days > 3", "monetary / tenure_days <= 3", "monetary / tenure_days is null"),
+    ("duration_seconds div 60 > 3", "duration_seconds div 60 <= 3"),
+    ("frequency % 2 = 0", "frequency % 2 <> 0"),
+    ("round(monetary) > 10", "round(monetary) <= 10"),
+    ("abs(monetary) > 10", "abs(monetary) <= 10"),
+    ("floor(duration_seconds / 60) > 10", "floor(duration_seconds / 60) <= 10"),
+    ("year(snapshot_date) > 2020", "year(snapshot_date) <= 2020"),
+    ("greatest(monetary_q4, monetary_q3) > 10", "greatest(monetary_q4, monetary_q3) <= 10"),
+    ("greatest(monetary_q4, momentum) > 10", "greatest(monetary_q4, momentum) <= 10"),
+    ("least(recency_days, tenure_days) > 10", "least(recency_days, tenure_days) <= 10", "recency_days is null"),
+    ("cast(monetary as double) > 10", "cast(monetary as double) <= 10"),
+    ("cast(frequency + 1 as bigint) > 10", "cast(frequency + 1 as bigint) <= 10"),
+    ("cast(tenure_days as double) > 10", "cast(tenure_days as double) <= 10", "tenure_days is null"),
+    ("cast(frequency as string) = '1'", "cast(frequency as string) <> '1'"),
+    ("if(monetary > 5, frequency, 0) > 1", "if(monetary > 5, frequency, 0) <= 1"),
+    ("case when r > 2 then monetary else 0 end > 1", "case when r > 2 then monetary else 0 end <= 1"),
+    ("monetary / 2 > duration_seconds", "monetary / 2 <= duration_seconds"),
+    ("has_events", "not has_events"),
 ]  # fmt: skip
+
+
+# rules, and whom none of them takes
+INCOMPLETE = [
+    (("monetary / frequency > 3", "monetary / frequency <= 3"), "monetary / frequency null"),
+    (("monetary / '0' > 3", "monetary / '0' <= 3"), "monetary / '0' null"),
+    (("tenure_days / 12 > 3", "tenure_days / 12 <= 3"), "tenure_days / 12 null"),
+    (("round(momentum) > 1", "round(momentum) <= 1"), "ROUND(momentum) null"),
+    (("abs(age) > 3", "abs(age) <= 3"), "ABS(age) null"),
+    (("year(last_order_date) > 3", "year(last_order_date) <= 3"), "null"),
+    (("greatest(age, tenure_days) > 3", "greatest(age, tenure_days) <= 3"), "null"),
+    (("cast(country as double) > 3", "cast(country as double) <= 3", "country is null"), "null"),
+    (("cast(monetary as decimal(4,2)) > 3", "cast(monetary as decimal(4,2)) <= 3"), "null"),
+    (("if(monetary > 5, frequency, null) > 1", "if(monetary > 5, frequency, null) <= 1"), "null"),
+    (("case when r > 2 then monetary end > 1", "case when r > 2 then monetary end <= 1"), "null"),
+    (("member", "not member"), "member null"),
+    (("monetary / 12 > 10", "monetary / 12 < 10"), "monetary / 12 = 10"),
+]
+
+
+@pytest.mark.parametrize(("rules", "gap"), INCOMPLETE, ids=[rules[0] for rules, _ in INCOMPLETE])
+def test_what_can_be_null_is_a_gap(rules, gap):
+    named = {f"s{i}": when for i, when in enumerate(rules)}
+    assert gap in only(report(named, criteria=ALL).errors).message
+
+
+def test_what_is_divided_by_zero_is_always_null():
+    above, below = report({"a": "monetary / 0 > 3", "rest": "monetary / 0 is null", "none": "monetary / 0 <= 3"}).errors
+    assert "a can never fire" in above.message
+    assert "none can never fire" in below.message
 
 
 @pytest.mark.parametrize("rules", COMPLETE, ids=[rules[0] for rules in COMPLETE])

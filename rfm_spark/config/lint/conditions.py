@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from rfm_spark.config.expressions import name_of, unwrapped
+from rfm_spark.config.known import is_numeric
 from rfm_spark.config.lint import evaluate
 from rfm_spark.config.lint.cube import Axis, Space, Truth, all_of, any_of
 from rfm_spark.config.lint.evaluate import Unsupported
@@ -19,6 +20,7 @@ from rfm_spark.schemas import Column
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 _ORDERED = (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between)
 _FLIPPED: Mapping[type, type] = {exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE}
+_ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg, exp.Abs)
 _NEVER_NULL = (
     exp.Identifier,
     exp.Literal,
@@ -33,6 +35,10 @@ _NEVER_NULL = (
     exp.Is,
     *_COMPARISONS,
 )
+
+
+_KNOWN_OF_ALL = {"has_events"}  # null in snapshots of older versions alone
+_WIDE = (exp.DType.BIGINT, exp.DType.FLOAT, exp.DType.DOUBLE)  # types that every number here fits
 
 
 class Conditions:
@@ -84,10 +90,12 @@ class Conditions:
             self.orders[_order(leaf)[0]] = self.nullable(leaf)
 
     def _term(self, subject: exp.Expr) -> Term:
-        type_, name = "", text_of(subject)
-        if isinstance(subject, exp.Column):
-            type_ = self.metrics[name].type if name in self.metrics else self.attributes.get(name, "")
-        return Term(name, type_.lower(), self.nullable(subject))
+        type_ = self._type(subject) if isinstance(subject, exp.Column) else ""
+        return Term(text_of(subject), type_.lower(), self.nullable(subject))
+
+    def _type(self, column: exp.Column) -> str:
+        name = text_of(column)
+        return self.metrics[name].type if name in self.metrics else self.attributes.get(name, "")
 
     def nullable(self, node: exp.Expr) -> bool:
         """Whether an expression can be null."""
@@ -96,11 +104,25 @@ class Conditions:
         for part in node.walk():
             if isinstance(part, exp.Column):
                 column = self.metrics.get(name_of(part))
-                if name_of(part) not in self.bins and (column is None or column.nullable):
+                if name_of(part) not in {*self.bins, *_KNOWN_OF_ALL} and (column is None or column.nullable):
                     return True
             elif not isinstance(part, _NEVER_NULL):
                 return True
         return False
+
+    def is_safe_cast(self, node: exp.Expr) -> bool:
+        """Whether it is a cast that is null for null alone: of anything to a text, of a number to a wide one."""
+        if not isinstance(node, exp.Cast):
+            return False
+        return node.to.is_type(*exp.DataType.TEXT_TYPES) or (node.to.is_type(*_WIDE) and self._is_number(node.this))
+
+    def _is_number(self, node: exp.Expr) -> bool:
+        node = unwrapped(node)
+        if isinstance(node, exp.Column):
+            return name_of(node) in self.bins or is_numeric(self._type(node))
+        if isinstance(node, exp.Literal):
+            return not node.is_string
+        return isinstance(node, _ARITHMETIC) and all(map(self._is_number, node.iter_expressions()))
 
     def space(self) -> Space:
         """All combinations: scores first, in the order of the criteria."""

@@ -125,7 +125,7 @@ class _Linter:
     def _possible(self, conditions: Conditions, space: Space) -> int:
         """The combinations in which what belongs together fits together."""
         possible = space.everything
-        for names, fits in links(conditions.terms, conditions.trees, conditions.nullable):
+        for names, fits in links(conditions):
             possible &= space.where(names, fits)[0]
         for name, criterion in self.config.criteria_of(self.segmentation).items():
             term = conditions.terms.get(criterion.metric or "")
