@@ -21,6 +21,7 @@ def criteria_findings(config: ProjectConfig, names: bool) -> Iterator[Finding]:
     for name, criterion in config.criteria.items():
         path = f"criteria.{name}"
         yield from _criterion_name(config, name, path, taken)
+        yield from _value_column(config, name, path, taken)
         if criterion.sql is not None:
             for message in expressions.faults(criterion.sql):
                 yield f"{path}.sql", message
@@ -35,8 +36,19 @@ def _criterion_name(config: ProjectConfig, name: str, path: str, taken: set[str]
     base = name.removesuffix("_score")
     if base != name and base in config.criteria:
         yield path, f"found {name}, which is the column of the score of {base}, expected another name"
+    if name in CUSTOMER_SEGMENTS.column_names() and name not in taken:
+        yield path, f"found {name}, which is a column of {CUSTOMER_SEGMENTS.name}, expected another name"
     if f"{name}_score" in CUSTOMER_SEGMENTS.column_names():
         yield path, f"found {name}, and {name}_score is a column of its own, expected another name"
+
+
+def _value_column(config: ProjectConfig, name: str, path: str, taken: set[str]) -> Iterator[Finding]:
+    """A criterion that is SQL has its value under `<name>_value`, since its score has its name."""
+    value = f"{name}_value"
+    if config.criteria[name].sql is not None and value in {*taken, *config.criteria}:
+        what = "a criterion" if value in config.criteria else "an attribute" if value in attributes(config) else ""
+        message = f"found {name}, whose value is called {value}, which is {what or 'a metric'} as well"
+        yield path, f"{message}, expected another name"
 
 
 def _criterion_columns(config: ProjectConfig, criterion: Criterion, path: str, taken: set[str]) -> Iterator[Finding]:

@@ -30,6 +30,12 @@ _ALLOWED = {
 _RESERVED = frozenset(EVENTS.column_names()) - set(CANONICAL_COLUMNS)
 _IDENTITY = frozenset({"id_hashes", "attribute_sources"})  # of tables with an identity section
 _INTERNAL = frozenset({"source", "content_hash", "source_file", "reasons", "record", "customer_key", "snapshot_date"})
+# what rows are given on their way to a table
+_OF_EVENTS = frozenset({
+    "event_base", "order_is_event", "reasons", "record", "declared_id", "on_change", "held", "outcome", "known",
+    "by_other",
+})  # fmt: skip
+_OF_PROFILES = frozenset({"source_customer_id", "event_ts", "event_date"})
 
 
 def source_findings(source: Source, path: str, config: ProjectConfig) -> Iterator[Finding]:
@@ -92,13 +98,18 @@ def _columns(source: Source, path: str) -> Iterator[Finding]:
         yield f"{path}.columns.{name}", f"missing; found {listed(given) or 'no columns'}, expected {name}{hint}"
     unmapped = [name for name in CANONICAL_COLUMNS if name not in source.columns]
     for name in extras if source.kind == "events" else given:
-        message = _extra(name, unmapped) if source.kind == "events" else _not_allowed(name, source)
+        message = _extra(name, unmapped, source) if source.kind == "events" else _not_allowed(name, source)
         if message:
             yield f"{path}.columns.{name}", message
 
 
-def _extra(name: str, unmapped: list[str]) -> str | None:
-    if name in _RESERVED | _IDENTITY:
+def _mapped_names(source: Source) -> set[str]:
+    """What the mapped cells of a source are called until they are parsed."""
+    return {f"c_{name}" for name in (*CANONICAL_COLUMNS, "event_type")} | {f"i_{name}" for name in source.ids}
+
+
+def _extra(name: str, unmapped: list[str], source: Source) -> str | None:
+    if name in _RESERVED | _IDENTITY | _OF_EVENTS | _mapped_names(source):
         own_key = f"; put {name}: beside columns:, not in it"
         hint = own_key if name in ("event_type", "event_id") else "; choose another name"
         return f"found {name}, which rfm_spark fills itself, expected a canonical column or a name of your own{hint}"
@@ -151,7 +162,7 @@ def _attributes(source: Source, path: str, config: ProjectConfig) -> Iterator[Fi
             "what belongs to an event is an extra column under columns",
         )
     metrics = customer_metrics(config.reference_period.sub_periods).column_names()
-    taken = {*metrics, *CUSTOMERS.column_names(), *_INTERNAL, *_IDENTITY}
+    taken = {*metrics, *CUSTOMERS.column_names(), *_INTERNAL, *_IDENTITY, *_OF_PROFILES, *_mapped_names(source)}
     for name in source.attributes:
         if name in taken:
             yield f"{path}.attributes.{name}", f"found {name}, which rfm_spark fills itself, expected another name"

@@ -11,6 +11,11 @@ RATES = {
     "name": "rates", "kind": "rates", "format": "csv", "path": "r.csv",
     "columns": {"currency": "c", "date": "d", "rate": "r"},
 }  # fmt: skip
+# columns that rows are given on their way to `events`
+OF_ROWS = (
+    "outcome known held on_change by_other record reasons event_base declared_id order_is_event source_file "
+    "content_hash earlier_content c_event_ts c_amount"
+)
 
 
 def faults_of(changes):
@@ -106,6 +111,11 @@ MALFORMED = [
     ),
     ({f"{SOURCE}.columns.event_month": "x"}, "sources[0].columns.event_month", ["fills itself", "another name"]),
     ({f"{SOURCE}.columns.event_id": "x"}, "sources[0].columns.event_id", ["event_id: beside columns"]),
+    *(
+        ({f"{SOURCE}.columns.{name}": "x"}, f"sources[0].columns.{name}", [f"found {name}", "another name"])
+        for name in OF_ROWS.split()
+    ),
+    ({f"{SOURCE}.columns._nth": "x"}, "sources[0].columns._nth", ["'_nth'", "starts with a letter"]),
     ({f"{SOURCE}.columns.Land": "x"}, "sources[0].columns.Land", ["'Land'", "a-z"]),
     ({f"{SOURCE}.attributes": {"a": "b"}}, "sources[0].attributes", ["kind: events", "kind: profile"]),
     ({f"{SOURCE}.event_id": ..., f"{SOURCE}.on_change": "replace"}, "sources[0].on_change", ["event_id"]),
@@ -113,6 +123,10 @@ MALFORMED = [
     ({f"{CRM}.event_type": "purchase"}, "sources[1].event_type", ["kind: profile", "expected none"]),
     ({f"{CRM}.columns.city": "x"}, "sources[1].columns.city", ["kind: profile", "under attributes"]),
     ({f"{CRM}.attributes.monetary": "x"}, "sources[1].attributes.monetary", ["another name"]),
+    *(
+        ({f"{CRM}.attributes.{name}": "x"}, f"sources[1].attributes.{name}", [f"found {name}", "another name"])
+        for name in ("event_date", "event_ts", "source_customer_id", "profile_date", "record", "c_source_customer_id")
+    ),
     ({"sources.2": {**RATES, "columns": {"currency": "c", "date": "d"}}}, "sources[2].columns.rate", ["missing"]),
     ({"sources": [project()["sources"][1]]}, "sources", ["no source of events"]),
     # --- contract ---
@@ -135,6 +149,21 @@ MALFORMED = [
     ({"criteria.age": {"metric": "age", "better": "high"}}, "criteria.age", ["an attribute as well"]),
     ({"criteria.r_score": {"metric": "monetary", "better": "high"}}, "criteria.r_score", ["the score of r"]),
     ({"criteria.rfm": {"metric": "monetary", "better": "high"}}, "criteria.rfm", ["rfm_score"]),
+    *(
+        ({f"criteria.{name}": {"metric": "monetary", "better": "high"}}, f"criteria.{name}", ["of customer_segments"])
+        for name in ("segment", "rule", "segmentation", "previous_segment")
+    ),
+    (
+        {"criteria.trend_value": {"metric": "monetary", "better": "high"}},
+        "criteria.trend",
+        ["trend_value", "a criterion as well", "another name"],
+    ),
+    (
+        {"criteria.average_order": {"sql": "monetary / 2", "better": "high"}},
+        "criteria.average_order",
+        ["average_order_value", "a metric as well"],
+    ),
+    ({f"{CRM}.attributes.trend_value": "x"}, "criteria.trend", ["trend_value", "an attribute as well"]),
     (
         {f"{SEGMENTATION}.criteria": ["r", "f", "m", "trnd"]},
         "segmentations[0].criteria[3]",

@@ -90,19 +90,19 @@ def _with_currency(parsed: DataFrame, config: ProjectConfig, rates: DataFrame | 
     if rates is None:
         return parsed.withColumns({"amount": F.col("original_amount"), "_rate": F.lit(None)})
     dated = F.broadcast(
-        rates.select(F.col("currency").alias("_currency"), "valid_from", "valid_to", F.col("rate").alias("_rate"))
+        rates.select(*(F.col(name).alias(f"_{name}") for name in ("currency", "valid_from", "valid_to", "rate")))
     )
     on = (
         (F.col("original_currency") == F.col("_currency"))
-        & (F.col("event_date") >= F.col("valid_from"))
-        & (F.col("event_date") < F.col("valid_to"))
+        & (F.col("event_date") >= F.col("_valid_from"))
+        & (F.col("event_date") < F.col("_valid_to"))
     )
     own = F.col("original_currency") == config.currency
     converted = F.round(F.col("original_amount").try_cast(_CONVERTIBLE) * F.col("_rate"), 2).try_cast(MONEY)
     return (
         parsed.join(dated, on, "left")
         .withColumn("amount", F.when(own, F.col("original_amount")).otherwise(converted))
-        .drop("_currency", "valid_from", "valid_to")
+        .drop("_currency", "_valid_from", "_valid_to")
     )
 
 
