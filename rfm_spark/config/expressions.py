@@ -13,7 +13,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
-from rfm_spark.config.words import without_secrets
+from rfm_spark.config.words import found, without_secrets
 
 DIALECT = "spark"
 
@@ -50,6 +50,16 @@ _FUNCTIONS = {
 }
 _FORBIDDEN = {name: why for why, names in _FUNCTIONS.items() for name in names.split()}
 _BARE_CLOCK = {"localtimestamp", "current_time"}
+# texts that stand for a time of the clock where a date or time is wanted, a zone behind them or not
+_CLOCK_WORD = re.compile(r"\s*(now|today|tomorrow|yesterday)(?![a-z])", re.IGNORECASE)
+_OF_TIMES = (
+    exp.TsOrDsToDate, exp.TimeStrToTime, exp.TsOrDsAdd, exp.TsOrDsDiff, exp.DateAdd, exp.DateSub, exp.DateDiff,
+    exp.MonthsBetween, exp.AddMonths, exp.LastDay, exp.NextDay, exp.DateTrunc, exp.TimestampTrunc, exp.TimestampDiff,
+    exp.TimestampAdd, exp.Extract, exp.Year, exp.Quarter, exp.Month, exp.Week, exp.Day, exp.Hour, exp.Minute,
+    exp.Second, exp.UnixDate, exp.UnixSeconds, exp.UnixMillis, exp.UnixMicros, exp.TimeToStr,
+)  # fmt: skip
+_ORDERS = (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.Add, exp.Sub)  # of texts they mean nothing here
+_EQUALITIES = (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.NullSafeNEQ, exp.In)
 _KEYWORDS = ("and", "or", "not", "between", "in", "is", "like", "null", "case", "when", "then", "else", "end")
 
 
@@ -169,7 +179,34 @@ def _why_refused(node: exp.Expr) -> str | None:
         return _FORBIDDEN.get(str(node.this).lower())
     if isinstance(node, exp.Column) and node.name.lower() in _BARE_CLOCK and len(node.parts) == 1:
         return _CLOCK
+    if isinstance(node, exp.Literal) and node.is_string and _CLOCK_WORD.match(node.name) and _is_read_as_time(node):
+        return _CLOCK
     return next((why for kinds, why in _NODES if isinstance(node, kinds)), None)
+
+
+def _is_read_as_time(text: exp.Expr) -> bool:
+    """Whether a text, or what is made of it without a column, becomes a date or time."""
+    node = text
+    while node.parent is not None and not node.find(exp.Column):
+        node = node.parent
+        if _makes_time(node) or isinstance(node, _ORDERS):
+            return True
+        if isinstance(node, _EQUALITIES):
+            return any(map(_is_time, node.iter_expressions()))
+    return False
+
+
+def _makes_time(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Cast):
+        return node.to.is_type(*exp.DataType.TEMPORAL_TYPES)
+    if isinstance(node, exp.Anonymous):
+        return re.search("date|day|time|month", str(node.this), re.IGNORECASE) is not None
+    return isinstance(node, _OF_TIMES)
+
+
+def _is_time(node: exp.Expr) -> bool:
+    node = unwrapped(node)
+    return name_of(node).endswith(("_date", "_ts")) if isinstance(node, exp.Column) else _makes_time(node)
 
 
 def _call(node: exp.Expr) -> str:
@@ -177,6 +214,8 @@ def _call(node: exp.Expr) -> str:
         return "a window (over …)"
     if isinstance(node, exp.Column):
         return node.name
+    if isinstance(node, exp.Literal):
+        return found(node.name)
     return f"{node.name if isinstance(node, exp.Anonymous) else node.sql(dialect=DIALECT).split('(')[0].lower()}()"
 
 

@@ -1,5 +1,7 @@
 """SQL of a project: what it names, what is refused and in which words."""
 
+import re
+
 import pytest
 
 from rfm_spark.config import expressions
@@ -101,6 +103,45 @@ def test_what_does_not_parse_says_where(sql, words):
 )
 def test_what_is_refused_everywhere(sql, words):
     assert any(words in message for message in expressions.faults(sql)), expressions.faults(sql)
+
+
+_CLOCK_WORDS = [
+    "d > date'today'", "d > date 'Yesterday'", "d > timestamp'now'", "d > timestamp_ntz 'now'", "d > date' today UTC'",
+    "d > cast('now' as timestamp)", "d > try_cast('tomorrow' as date)", "d > date('today')", "d > 'now'::timestamp",
+    "d > to_date('today')", "d > to_timestamp('now')", "try_to_timestamp('now') > d",
+    "d > cast(lower('TODAY') as date)",
+    "last_order_date < 'today'", "last_order_date in ('today', 'yesterday')", "'today' = first_order_date",
+    "d between 'yesterday' and date '2011-01-01'", "datediff('today', d) > 30", "date_add('today', -30) < d",
+    "months_between('now', d) > 3", "year('today') = 2011", "date_format('now', 'yyyy') = y", "d - 'today' > 3",
+    "case when d < date'today' then 1 else 0 end = 1", "to_date(d) = 'today'", "dayofweek('today') = 1",
+    "date_trunc('month', 'today') = d", "weekday('today') = 1", "extract(year from 'today') = 1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", _CLOCK_WORDS)
+def test_a_word_for_a_time_of_the_clock_is_refused_where_a_time_is_read(sql):
+    messages = expressions.faults(sql)
+    assert messages
+    assert all("as_of is an argument" in message for message in messages)
+    assert re.search("found '[^']+' in", messages[0])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "status = 'today'",
+        "status in ('now', 'later')",
+        "coalesce(status, 'now') <> 'today'",
+        "lower(concat('now ', status)) like 'now%'",
+        "case when status = 'now' then last_order_date end > date'2011-01-01'",
+        "d > date'2011-01-01' and d > timestamp'epoch'",
+        "d > to_date(concat(y, '-01-01'))",
+        "nowadays > 'todayish'",
+        "array_contains(tags, 'today')",
+    ],
+)
+def test_the_same_word_is_a_text_elsewhere(sql):
+    assert expressions.faults(sql) == []
 
 
 def test_unknown_names_and_messages_without_secrets():
