@@ -39,6 +39,7 @@ _NEVER_NULL = (
 
 _KNOWN_OF_ALL = {"has_events"}  # null in snapshots of older versions alone
 _WIDE = (exp.DType.BIGINT, exp.DType.FLOAT, exp.DType.DOUBLE)  # types that every number here fits
+_WHOLE = (exp.DType.INT, exp.DType.SMALLINT, exp.DType.TINYINT)  # a cast to them wraps or stops; try_cast gives null
 
 
 class Conditions:
@@ -111,10 +112,11 @@ class Conditions:
         return False
 
     def is_safe_cast(self, node: exp.Expr) -> bool:
-        """Whether it is a cast that is null for null alone: of anything to a text, of a number to a wide one."""
+        """Whether it is a cast that is null for null alone: of anything to a text, of a number to another."""
         if not isinstance(node, exp.Cast):
             return False
-        return node.to.is_type(*exp.DataType.TEXT_TYPES) or (node.to.is_type(*_WIDE) and self._is_number(node.this))
+        numbers = _WIDE if node.args.get("safe") else _WIDE + _WHOLE
+        return node.to.is_type(*exp.DataType.TEXT_TYPES) or (node.to.is_type(*numbers) and self._is_number(node.this))
 
     def _is_number(self, node: exp.Expr) -> bool:
         node = unwrapped(node)
