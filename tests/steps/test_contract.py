@@ -216,6 +216,41 @@ def test_rules_that_do_not_resolve_are_told_together(judge):
     assert "SQLSTATE" not in str(caught.value)
 
 
+RATES = [("USD", "2011-01-01", "0.8"), ("USD", "2011-01-02", "80"), (None, "2011-01-03", "90")]
+RATES_SOURCE = {
+    "name": "fx",
+    "kind": "rates",
+    "format": "parquet",
+    "path": "fx",
+    "columns": {"currency": "cur", "date": "day", "rate": "value"},
+}
+
+
+def judged_rates(spark, rules):
+    from pyspark.sql import functions as F
+
+    from rfm_spark import session, sources
+    from rfm_spark.steps import contract
+
+    config = config_of(RATES_SOURCE, contract={"rules": rules})
+    names = [("cur", "string"), ("day", "string"), ("value", "string")]
+    with session.settings(spark):
+        raw = local_frame(spark, RATES, names).withColumn("_file", F.lit("f"))
+        judged = contract.judge_rates(sources.canonical(raw, config.sources[0]), config.sources[0], config)
+        return [row["reasons"] for row in judged.orderBy("date").collect()]
+
+
+def test_rules_of_the_user_for_rates(spark):
+    """They name their sources; without any they are for events."""
+    small = {"name": "small", "sql": "rate < 10 and length(value) < 3", "sources": ["fx"]}
+    assert judged_rates(spark, [small]) == [["small"], ["small"], ["no_currency", "small"]]
+    near = {"name": "near", "sql": "rate < 10 and date < date'2012-01-01'", "sources": ["fx"]}
+    of_events = {"name": "dear", "sql": "amount > 4"}
+    assert judged_rates(spark, [near, of_events]) == [[], ["near"], ["near", "no_currency"]]
+    with pytest.raises(ConfigError, match=r"contract.rules\[0\].sql: rule near does not fit source fx"):
+        judged_rates(spark, [near | {"sql": "ratio < 10"}])
+
+
 def test_same_content_same_hash(judge):
     """Blanks around values, capitals of a type and notations of a number are not content; null is not zero."""
     rows = [with_(row=str(i), **given) for i, given in enumerate(

@@ -28,6 +28,7 @@ def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> Dat
         "not_a_number:rate": F.col("rate").isNull(),
         "rate_out_of_range": F.col("rate") <= 0,
         **why.of_shape(parsed, source),
+        **why.of_rules(parsed, config, source),
     }
     return parsed.select(
         F.lit(source.name).alias("source"),
