@@ -16,7 +16,7 @@ def assign(scored: DataFrame, segmentation: Segmentation) -> DataFrame:
 
     Reads: one row a customer with its metrics, attributes and one column a criterion holding its score.
     Rules: in the config's order, the first whose condition is true wins; `otherwise` takes the rest; both null where
-        nothing holds.
+        nothing holds. A condition that is a text or a number holds where that is true as a boolean.
     Raises: ConfigError where a condition does not resolve.
     No shuffle.
     """
@@ -96,7 +96,7 @@ def moves(placed: DataFrame) -> DataFrame:
 def _position(segments: Sequence[Segment]) -> Column:
     position = F.lit(None).cast("int")
     for i, segment in reversed(list(enumerate(segments, 1))):
-        condition = F.lit(True) if segment.otherwise else F.expr(str(segment.when))
+        condition = F.lit(True) if segment.otherwise else F.expr(_as_boolean(str(segment.when)))
         position = F.when(condition, F.lit(i)).otherwise(position)
     return position
 
@@ -126,4 +126,4 @@ def _faults(scored: DataFrame, conditions: Iterable[tuple[str, str]]) -> Iterato
 
 
 def _as_boolean(condition: str) -> str:
-    return f"cast({condition} as boolean)"
+    return f"try_cast({condition} as boolean)"

@@ -50,6 +50,21 @@ def test_the_first_rule_that_holds_wins(scored):
     }
 
 
+def test_a_rule_that_is_a_text_or_a_number_holds_where_that_is_true(spark):
+    from rfm_spark.steps import segments
+
+    texts = {"a": "true", "b": "FALSE", "c": "1", "d": "0", "e": "yes", "f": "perhaps", "g": "", "h": None}
+    rows = [(key, text, number) for number, (key, text) in enumerate(texts.items())]
+    frame = local_frame(spark, rows, [("customer_key", "string"), ("vip", "string"), ("visits", "int")])
+    for rules, named in (
+        ({"vip": "vip", "rest": None}, "ace"),
+        ({"vip": "coalesce(vip, 'no')", "rest": None}, "ace"),
+        ({"vip": "visits", "rest": None}, "bcdefgh"),
+    ):
+        found = segments.assign(frame, segmentation(**rules)).collect()
+        assert "".join(sorted(row["customer_key"] for row in found if row["segment"] == "vip")) == named, rules
+
+
 SPARK_ALONE = [pytest.param(sql, marks=pytest.mark.spark_only) for sql in ("country > 3 and", "struct(r)")]
 
 
