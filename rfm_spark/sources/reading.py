@@ -71,7 +71,7 @@ def load(spark: SparkSession, source: Source, chosen: Collection[str] | None = N
 
 def _load_table(spark: SparkSession, source: Source) -> DataFrame:
     if source.format == "table":
-        frame = spark.table(str(source.table))
+        frame = spark.read.options(**options_of(source)).table(str(source.table))
     else:
         frame = spark.read.format("delta").options(**options_of(source)).load(source.path)
     frame.schema  # noqa: B018 - over Connect it is asked for only now

@@ -12,6 +12,7 @@ import pytest
 from rfm_spark import sources
 from rfm_spark.config.base import Expression
 from rfm_spark.config.source import Source
+from rfm_spark.errors import InputError
 from rfm_spark.sources import listing
 
 NAMES = ("my file.csv", "100%.csv", "a[1]{x}.csv", "what?*.csv", "größe+.csv", "back\\slash.csv")
@@ -40,6 +41,27 @@ def test_a_header_that_spark_reads(spark, tmp_path):
     """What Python does not open, compressed or on other storage, Spark does, by the same name."""
     (tmp_path / "my new 50% file.csv.bz2").write_bytes(bz2.compress(b"id,at\nann,2024-01-01\n"))
     assert rows(spark, orders(tmp_path)) == [("ann", "2024-01-01")]
+
+
+@pytest.mark.spark_only
+def test_a_table_is_read_by_its_options(spark):
+    """At the version they say; one that the table cannot follow is no row less, but a fault."""
+    spark.sql("CREATE DATABASE IF NOT EXISTS stock")
+    try:
+        for who in ("ann", "ben"):
+            frame = spark.createDataFrame([(who, "2024-01-01")], "id string, at string")
+            frame.write.format("delta").mode("append").saveAsTable("stock.orders")
+        frame.write.format("parquet").saveAsTable("stock.files")
+        table = orders("none").model_copy(update={"format": "table", "path": None, "table": "stock.orders"})
+        assert [who for who, _ in rows(spark, table)] == ["ann", "ben"]
+        for name in ("versionAsOf", "versionasof"):
+            assert [who for who, _ in rows(spark, table.model_copy(update={"options": {name: 0}}))] == ["ann"]
+        files = table.model_copy(update={"options": {"versionAsOf": 0}, "table": "stock.files"})
+        for wrong in (files, table.model_copy(update={"options": {"versionAsOf": 7}})):
+            with pytest.raises(InputError, match="source orders: cannot read stock"):
+                sources.read(spark, wrong)
+    finally:
+        spark.sql("DROP DATABASE stock CASCADE")
 
 
 @pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
