@@ -37,7 +37,7 @@ def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monk
         assert {row["snapshot_date"] for row in tiny.read(spark, "customer_metrics").collect()} == {SECOND}
 
         # a run that dies at the published date, and then others that end: each view is of what is published
-        everybody = f"segmentations=[{{name: value, question: Who?, segments: [{_EVERYBODY}]}}]"
+        everybody = f"segmentations=[{{name: value, question: Who, segments: [{_EVERYBODY}]}}]"
         with monkeypatch.context() as patched:
             faults.kill_after(patched, "segment_profiles")
             with pytest.raises(faults.Killed):
