@@ -67,15 +67,12 @@ def settle(
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
     changed = delivered.files(*_REPLACING) if existing is not None else []
-    keep, reused = (
-        (run.cut, as_it_is) if few else (run.keep, run.reused)
-    )  # more than few are gone through several times
+    keep, reused = (run.cut, as_it_is) if few else (run.keep, run.reused)
     undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
     hashed = held.may_pass is not None
-    recorded = [
-        _recorded(frame, as_it_is if hashed else reused, refunds=nets_orders, hashed=hashed) for frame in judged
-    ]
-    rows = union(recorded)
+    # records are costly, and rows are gone through several times: those that have one are kept, or where all have, all
+    costly = as_it_is if hashed else reused
+    rows = union([_recorded(frame, costly, refunds=nets_orders, hashed=hashed) for frame in judged])
     rows = _identify(reused(rows) if hashed else rows, reused, undeclared=undeclared)
     if few or changed:
         rows = keep(rows)
@@ -88,9 +85,9 @@ def settle(
     stale = None
     if against is not None and changed:
         against, stale = _without_stale(run, against, rows, changed, delivered.files(ledger.WITHDRAWN))
-    if against is not None and stale is not None and orphans is not None:
-        against = against.join(orphans.select("source", "event_id"), ["source", "event_id"], "left_anti")
-        stale = union([stale, orphans])
+        if orphans is not None:
+            against = against.join(orphans.select("source", "event_id"), ["source", "event_id"], "left_anti")
+            stale = union([stale, orphans])
     months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
     same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
     settled = events.settle(rows, same_months, few=few, reused=reused)
