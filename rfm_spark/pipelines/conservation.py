@@ -5,6 +5,7 @@ The rows read are counted where they are read, before anything is joined, shuffl
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -23,6 +24,7 @@ class Tally:
     quarantined: int = 0
     exact_duplicates: int = 0
     others: int = 0
+    last_event_date: date | None = None
 
     @property
     def rows_read(self) -> int:
@@ -44,24 +46,27 @@ def count_read(run: Run, mapped: Mapping[str, DataFrame], names: Iterable[str]) 
 def count_events(run: Run, settled: DataFrame | None, names: Iterable[str]) -> dict[tuple[str, str | None], Tally]:
     """Count rows by source, file, outcome and reasons: the one pass that makes and keeps the settled rows.
 
-    Reads: `settled` (source, source_file, outcome, reasons, by_other, held), None where there is no row.
+    Reads: `settled` (source, source_file, outcome, reasons, by_other, held, event_date), None where there is no row.
     Records: accepted, quarantined, exact_duplicates and reason.<reason> of each named source; `freed`, if any: rows
         that were held in quarantine, which are none of those read, and go to events.
     Returns: a tally of each (source, file).
     Raises: EnvironmentFault where they are not as many as were read.
     """
     by = ("source", "source_file", "outcome", "reasons", "by_other", "held")
-    rows = settled.groupBy(*by).count().collect() if settled is not None else []
+    believed = F.when(~F.array_contains("reasons", "time_out_of_range"), F.col("event_date"))
+    found = (F.count(F.lit(1)).alias("n"), F.max(believed).alias("last"))
+    rows = settled.groupBy(*by).agg(*found).collect() if settled is not None else []
     tallies: dict[tuple[str, str | None], Tally] = {}
     bad: dict[str, list[tuple[list[str], int]]] = {name: [] for name in names}
     for row in rows:
-        source, outcome, n = row["source"], row["outcome"], row["count"]
+        source, outcome, n = row["source"], row["outcome"], row["n"]
         kept = outcome in (events.ACCEPTED, events.REPLACED)
         if row["held"]:
             if kept:
                 run.counts[f"{source}.freed"] = run.counts.get(f"{source}.freed", 0) + n
             continue
         tally = tallies.setdefault((source, row["source_file"]), Tally())
+        tally.last_event_date = max(filter(None, (tally.last_event_date, row["last"])), default=None)
         if kept:
             tally.accepted += n
         elif outcome == events.DUPLICATE:

@@ -1,6 +1,7 @@
 """Ingest: sources → contract → events, quarantine and customers."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -9,7 +10,7 @@ from rfm_spark import databases, sources
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
-from rfm_spark.pipelines import brought, conservation, identity, ledger, quarantine, watermarks
+from rfm_spark.pipelines import brought, conservation, identity, ledger, quarantine, rated, watermarks
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.pipelines.settlement import Settlement, settle, withdrawn
@@ -32,9 +33,9 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         if before_rows is not None:
             before_rows(run, profiles.values())
         judged_rates = _judge_rates(run, whole)
-        rated_by = _fingerprint(judged_rates)
-        delivered = ledger.delivery(run.lake, run.config, rated_by)
-        spans = watermarks.spans(run.lake, run.config, rated_by)
+        rates = rated.fingerprint(judged_rates.values())
+        delivered = ledger.delivery(run.lake, run.config, rates)
+        spans = watermarks.spans(run.lake, run.config, rates.until(date.max))
         mapped = _mapped(run, run.config.event_sources(), delivered, spans)
         _require_types(run, mapped)
         conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
@@ -190,14 +191,6 @@ def _require_types(run: Run, mapped: Mapping[str, DataFrame]) -> None:
     ]
     if changed:
         raise InputError("; ".join(changed))
-
-
-def _fingerprint(judged_rates: Mapping[str, DataFrame]) -> str | None:
-    """Another text where a rate is another; None without rates. One job over them."""
-    clean = [frame.filter(F.size("reasons") == 0).select("content_hash") for frame in judged_rates.values()]
-    if not clean:
-        return None
-    return str(union(clean).agg(F.sum(F.col("content_hash").cast("decimal(38,0)"))).collect()[0][0])
 
 
 def _with_files_of(orphans: DataFrame, delivered: ledger.Delivery) -> ledger.Delivery:

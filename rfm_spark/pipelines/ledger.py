@@ -8,9 +8,10 @@ that has gone since is withdrawn: its rows go, too.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
+from functools import cache, partial
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -21,8 +22,10 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.source import Source
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
+from rfm_spark.pipelines import rated
 from rfm_spark.pipelines.conservation import Tally
 from rfm_spark.pipelines.published import published
+from rfm_spark.pipelines.rated import Rates
 from rfm_spark.sources import listing
 from rfm_spark.sources.listing import Listed
 
@@ -49,7 +52,8 @@ class Found:
 class Delivery:
     """What an ingest finds of each source of files; a source of tables is read whole and is not in here."""
 
-    judged_by: Mapping[str, str] = field(default_factory=dict)
+    judged_by: Mapping[str, Callable[[date | None], str]] = field(default_factory=dict)
+    """Of each source what decides today what becomes of rows up to a business date."""
     found: Mapping[str, list[Found]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     """Sources of which a complete run has read files."""
@@ -90,17 +94,17 @@ class Delivery:
 NONE = Delivery()
 
 
-def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Delivery:
+def delivery(lake: Lake, config: ProjectConfig, rates: Rates = rated.NONE) -> Delivery:
     """Look at the files of every event source, and decide which are to be read.
 
     Reads: the listings; `ingested_files`; the content of files of this machine that the ledger does not have with this
-        size and time, for their hashes. `rates`: a fingerprint of the rates of today.
+        size and time, for their hashes. `rates`: those of today.
     """
     of_files = [source for source in config.event_sources() if source.format in listing.FORMATS]
     now = published(lake)
     complete = now.run_ids
     trails = _trails(lake, complete)
-    today = {source.name: judged_by(source, config, rates) for source in of_files}
+    today = {source.name: _judged_today(source, config, rates) for source in of_files}
     found, withdrawn = {}, {}
     for source in of_files:
         listed = listing.list_files(lake.spark, source)
@@ -110,7 +114,12 @@ def delivery(lake: Lake, config: ProjectConfig, rates: str | None = None) -> Del
         lost = withdrawn[source.name] or any(one.status == CHANGED for one in decided)
         found[source.name] = _beside_lost(decided) if lost else decided
     known = frozenset(name for (name, _), trail in trails.items() if trail[0]["run_id"] in complete)
-    otherwise = {name for (name, _), trail in trails.items() for row in trail if row["judged_by"] != today.get(name)}
+    otherwise = {
+        name
+        for (name, _), trail in trails.items()
+        for row in trail
+        if name not in today or row["judged_by"] != today[name](row["last_event_date"])
+    }
     undeclared = {source.name for source in of_files if source.event_id_columns is None}
     # the ledger is younger than the first lakes, and has not every file that brought an event to those
     from_the_start = all(schemas.INGESTED_FILES.name in run["table_versions"] for run in now.runs)
@@ -138,10 +147,11 @@ def write(
             continue
         listed, counts = one.listed, tallies.get((name, one.listed.path), Tally())
         counted = (counts.rows_read, counts.accepted, counts.quarantined, counts.exact_duplicates, counts.others)
+        last = counts.last_event_date
         if not one.is_read and one.before is not None:
-            counted = tuple(one.before[count] for count in _COUNTED)
+            counted, last = tuple(one.before[count] for count in _COUNTED), one.before["last_event_date"]
         head = (lake.run_id, name, listed.path, listed.bytes, listed.modified_at, one.content_hash)
-        rows.append((*head, delivered.judged_by[name], one.status, *counted, started_at))
+        rows.append((*head, delivered.judged_by[name](last), last, one.status, *counted, started_at))
     if rows or not lake.exists(schemas.INGESTED_FILES.name):
         spec = schemas.INGESTED_FILES
         lake.append(spec, local_frame(lake.spark, rows, spec.types()).coalesce(1))
@@ -163,6 +173,8 @@ def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[
     trails: dict[tuple[str, str], list[Row]] = {}
     whole = lake.read(schemas.INGESTED_FILES.name)
     times = {"modified_us": F.unix_micros("modified_at"), "ingested_us": F.unix_micros("ingested_at")}
+    if "last_event_date" not in whole.columns:  # a ledger of a version that did not know it
+        times["last_event_date"] = F.lit(None).cast("date")
     rows = whole.withColumns(times).drop("modified_at", "ingested_at").collect()
     for row in sorted(rows, key=lambda row: (row["ingested_us"], row["run_id"])):
         trail = trails.setdefault((row["source"], row["path"]), [])
@@ -174,7 +186,10 @@ def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[
 
 
 def _decided(
-    listed: list[Listed], trails: Mapping[str, list[Row]], complete: frozenset[str], judged_by: str
+    listed: list[Listed],
+    trails: Mapping[str, list[Row]],
+    complete: frozenset[str],
+    judged_today: Callable[[date | None], str],
 ) -> Iterable[Found]:
     unsure = [one for one in listed if one.path not in trails or not all(_is_as(one, row) for row in trails[one.path])]
     hashes = listing.hashes(unsure)
@@ -188,7 +203,7 @@ def _decided(
             status: str | None = CHANGED
         elif before is None:
             status = NEW
-        elif any(row["judged_by"] != judged_by for row in trail):
+        elif any(row["judged_by"] != judged_today(row["last_event_date"]) for row in trail):
             status = AGAIN
         else:
             status = None if same_place else TOUCHED
@@ -219,8 +234,17 @@ def _beside_lost(found: list[Found]) -> list[Found]:
     ]
 
 
-def judged_by(source: Source, config: ProjectConfig, rates: str | None) -> str:
-    """A hash of all that decides what becomes of the rows of a source, and not of how a database is asked for them."""
+def _judged_today(source: Source, config: ProjectConfig, rates: Rates) -> Callable[[date | None], str]:
+    """`judged_by` of rows up to a business date, computed once for each part of the rates that differs."""
+    judged = cache(partial(judged_by, source, config))
+    return lambda last: judged(rates.until(last))
+
+
+def judged_by(source: Source, config: ProjectConfig, rates: str) -> str:
+    """A hash of all that decides what becomes of the rows of a source, and not of how a database is asked for them.
+
+    `rates`: of those of today that may count (`Rates.until`).
+    """
     foreign = "currency" in source.columns or (source.currency or config.currency) != config.currency
     plain = configs.resolved(config)
     mine = next(one for one in plain["sources"] if one["name"] == source.name)

@@ -49,7 +49,7 @@ class Span:
         return min(value, max(now, self.since or now))
 
 
-def spans(lake: Lake, config: ProjectConfig, rates: str | None = None) -> dict[str, Span]:
+def spans(lake: Lake, config: ProjectConfig, rates: str = "") -> dict[str, Span]:
     """What is to be read of each source that has a watermark; a small query each. `rates`: their fingerprint."""
     mine = [source for source in config.event_sources() if source.watermark is not None]
     if not mine:

@@ -74,6 +74,7 @@ INGESTED_FILES = TableSpec(
         required("modified_at", "timestamp", "when it was last written", "UTC"),
         Column("content_hash", "string", "SHA-256 of the content; null where it is not on the driver's machine"),
         required("judged_by", "string", "SHA-256 of what its rows were judged by: config, rates and code"),
+        Column("last_event_date", "date", "newest business date of its rows, up to which rates count"),
         required(
             "status",
             "string",

@@ -1,7 +1,7 @@
 """Amounts in several currencies by dated rates, and profiles of customers that rules and criteria use; by hand.
 
 One run as of 2024-04-01, in euros and Berlin's time; then rates that were missing arrive, and a replay; then a rate
-is corrected.
+is corrected, and one more comes.
 """
 
 from collections import Counter
@@ -97,7 +97,9 @@ def done(_session, tmp_path_factory):
         changed.run(_session, as_of=AS_OF)
     bad.write(folder, {"rates.csv": RATES.replace("0.80", "0.70") + LATE_RATES})
     again = SimpleNamespace(counts=tiny.run(_session, as_of=AS_OF).counts, events=read("events"))
-    return SimpleNamespace(first=first, after=after, again=again)
+    bad.write(folder, {"rates.csv": RATES.replace("0.80", "0.70") + LATE_RATES + "USD,2024-03-01,0.74\n"})
+    later = SimpleNamespace(counts=tiny.ingest(_session, as_of=AS_OF).counts, events=read("events"))
+    return SimpleNamespace(first=first, after=after, again=again, later=later)
 
 
 def project() -> dict:
@@ -202,6 +204,13 @@ def test_a_corrected_rate_corrects_what_was_converted_by_it(done):
     assert sorted(changed.values()) == [("8.00", "7.00"), ("80.00", "70.00"), ("80.00", "70.00")]
     assert parts(done.again.counts, "shop") == [9, 2, 1, 6]
     assert parts(done.again.counts, "america") == [1, 1, 0, 0]
+
+
+def test_a_rate_more_is_a_look_at_files_with_later_events_alone(done):
+    assert parts(done.later.counts, "shop") == [9, 1, 1, 7]
+    assert parts(done.later.counts, "america") == [0, 0, 0, 0]
+    (o7,) = [str(row["amount"]) for row in done.later.events if row["order_id"] == "o7"]
+    assert o7 == "7.41"  # 7.4074
 
 
 # --- profiles ------------------------------------------------------------------------------------------------------
