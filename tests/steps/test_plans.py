@@ -90,16 +90,18 @@ def test_the_defaults_of_a_cut_are_those_of_the_config():
 
 
 @pytest.mark.spark_only
-def test_a_small_delivery_does_not_shuffle_the_history(spark):
-    """The events in the lake are read, five columns of them, and sent nowhere."""
+@pytest.mark.parametrize("restated", ["", ", amount decimal(18,2), event_date date"])
+def test_a_small_delivery_does_not_shuffle_the_history(spark, restated):
+    """The events in the lake are read, a few columns of them, and sent nowhere."""
     from pyspark.sql import functions as F
 
     from rfm_spark.steps import events
 
     columns = "source string, event_id string, event_base string, content_hash bigint, source_file string"
+    columns += restated
     more = {"reasons": F.array().cast("array<string>"), "declared_id": F.lit(True), "on_change": F.lit("replace")}
     rows = spark.createDataFrame([], columns).withColumns(more)
-    stored = f"{columns}, earlier_content array<bigint>, amount decimal(18,2)"
+    stored = f"{columns}, earlier_content array<bigint>, duration_seconds bigint"
     existing = spark.createDataFrame([], stored)
 
     def exchanges(*, few: bool) -> list[str]:
