@@ -54,8 +54,11 @@ def any_of(condition: Column) -> Column:
     return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))
 
 
+Reuse = Callable[[DataFrame], DataFrame]  # what is done with a frame that a plan uses again: it may be kept
+
+
 def as_it_is(frame: DataFrame) -> DataFrame:
-    """The frame: what a step does with one that its plan uses again, where none is kept."""
+    """The frame, which is not kept."""
     return frame
 
 
@@ -64,7 +67,7 @@ def choose(
     condition: Column,
     then: Mapping[str, Column],
     other: Mapping[str, Column],
-    reused: Callable[[DataFrame], DataFrame] = as_it_is,
+    reused: Reuse = as_it_is,
 ) -> DataFrame:
     """The same rows with columns that are costly where a condition holds, and are computed there alone.
 
@@ -81,7 +84,7 @@ def within(
     key: Sequence[str],
     windowed: Mapping[str, Column],
     alone: Mapping[str, Column],
-    reused: Callable[[DataFrame], DataFrame] = as_it_is,
+    reused: Reuse = as_it_is,
 ) -> DataFrame:
     """The same rows with columns over the rows of one key.
 

@@ -192,8 +192,8 @@ def _known_groups(run: Run, campaign: Campaign, rows: DataFrame) -> None:
 
 
 def _with_segment(run: Run, earlier: Published, campaign: Campaign, dated: DataFrame) -> DataFrame:
-    days = [day for day in earlier.snapshots if day <= campaign.start]
-    segments = earlier.read("customer_segments", days[-1]) if days and campaign.segmentation else None
+    day = earlier.newest_until(campaign.start)
+    segments = earlier.read("customer_segments", day) if day is not None and campaign.segmentation else None
     if segments is None:
         if campaign.segmentation:
             run.warnings.append(

@@ -35,9 +35,7 @@ def _brought(run: Run, settlement: Settlement, people: identity.Unified | None) 
     rows = kept.select(*(f"`{name}`" for name in spec.column_names()))
     of_events = [source.name for source in run.config.event_sources()]
     brought = conservation.total(run, "accepted", of_events) + conservation.total(run, "freed", of_events)
-    n_gone = gone.count() if gone is not None else 0
-    if n_gone:
-        run.counts["events.removed"] = n_gone
+    n_gone = _count_removed(run, gone)
     replaced = settled.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")
     if existing is not None and run.dry:
         others = replaced if gone is None else replaced.unionAll(gone.select("source", "event_id"))
@@ -60,12 +58,18 @@ def _brought(run: Run, settlement: Settlement, people: identity.Unified | None) 
 def _without(run: Run, settlement: Settlement) -> DataFrame:
     """All events but those that go, where no row was read."""
     existing, gone = settlement.existing, settlement.removed
-    if existing is None or gone is None or not (n_gone := gone.count()):
+    if existing is None or gone is None or not _count_removed(run, gone):
         return run.lake.use("events", settlement.base)
-    run.counts["events.removed"] = n_gone
     if run.dry:
         return existing.join(gone, ["source", "event_id"], "left_anti")
     return run.lake.merge(schemas.EVENTS, gone, "WHEN MATCHED THEN DELETE", settlement.base).frame
+
+
+def _count_removed(run: Run, gone: DataFrame | None) -> int:
+    n = gone.count() if gone is not None else 0
+    if n:
+        run.counts["events.removed"] = n
+    return n
 
 
 def write_customers(

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import EnvironmentFault, GateError
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.steps import events
+from rfm_spark.steps import contract, events
 
 
 @dataclass
@@ -53,7 +53,7 @@ def count_events(run: Run, settled: DataFrame | None, names: Iterable[str]) -> d
     Raises: EnvironmentFault where they are not as many as were read.
     """
     by = ("source", "source_file", "outcome", "reasons", "by_other", "held")
-    believed = F.when(~F.array_contains("reasons", "time_out_of_range"), F.col("event_date"))
+    believed = F.when(~F.array_contains("reasons", contract.TIME_OUT_OF_RANGE), F.col("event_date"))
     found = (F.count(F.lit(1)).alias("n"), F.max(believed).alias("last"))
     rows = settled.groupBy(*by).agg(*found).collect() if settled is not None else []
     tallies: dict[tuple[str, str | None], Tally] = {}

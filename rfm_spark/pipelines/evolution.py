@@ -64,12 +64,8 @@ def evolve(
 
 def previous(run: Run, earlier: Published) -> Snapshot | None:
     """The newest published snapshot before this one, or None."""
-    day = _day_before(run, earlier)
+    day = earlier.newest_before(run.as_of)
     return _published(earlier, day) if day is not None else None
-
-
-def _day_before(run: Run, published_: Published) -> date | None:
-    return max((day for day in published_.snapshots if day < run.as_of), default=None)
 
 
 def _published(earlier: Published, day: date) -> Snapshot:
@@ -205,7 +201,7 @@ def _tell(
     """
     run.lake.create(schemas.SEGMENT_CHANGES)
     current = published(run.lake)
-    if (day := _day_before(run, current)) != _day_before(run, earlier):
+    if (day := current.newest_before(run.as_of)) != earlier.newest_before(run.as_of):
         raise ConflictError(
             f"another run published the snapshot of {day} in {run.lake.place} while this one was made, which has to "
             "be compared with it; nothing of this one is published: run again"

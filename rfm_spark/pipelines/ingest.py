@@ -83,9 +83,9 @@ def replay(run: Run, reason: str | None) -> None:
         conservation.count_read(run, mapped, mapped)
         stage.rows = conservation.total(run, "rows_read")
     if not mapped:  # what a replay that died has freed is not there any more, and is published
-        for table in ("events", "quarantine"):
-            if run.lake.exists(table):
-                run.lake.use(table)
+        if run.lake.exists("events"):
+            run.lake.use("events")
+        quarantine.keep(run)
         return
     with run.stage("contract") as stage:
         rates_now = {s.name: _read(run, s) for s in _of_kind(run, "rates")}
@@ -178,9 +178,7 @@ def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> ide
 
 def _require_types(run: Run, mapped: Mapping[str, DataFrame]) -> None:
     """Check that extra columns are still of the type that `events` has them in. Raises: InputError."""
-    if not run.lake.exists("events"):
-        return
-    there = {field.name: field.dataType.simpleString() for field in run.lake.read("events").schema}
+    there = run.lake.place.types_of("events") or {}
     changed = [
         f"sources.{source.name}.columns.{name}: found {now}, and events has it as {there[name]}; cast it to that in "
         "{sql: …}, or give it another name"

@@ -60,7 +60,7 @@ class _Earlier:
 
 def _earlier(run: Run, now: Published) -> _Earlier | None:
     """The newest published snapshot before as_of, where today's code and config would have made the same of it."""
-    newest = max((day for day in now.snapshots if day < run.as_of), default=None)
+    newest = now.newest_before(run.as_of)
     if newest is None or run.as_of - newest > _LONGEST_STEP:
         return None
     row, frame = now.made(newest), now.read("customer_metrics", newest)

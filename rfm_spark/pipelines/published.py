@@ -66,6 +66,14 @@ class Published:
         """The newest complete run that made a published snapshot."""
         return [row for row in self.runs if row["job"] in SNAPSHOT_JOBS and row["as_of"] == as_of][-1]
 
+    def newest_before(self, day: date) -> date | None:
+        """The newest published snapshot before a day."""
+        return max((each for each in self.snapshots if each < day), default=None)
+
+    def newest_until(self, day: date) -> date | None:
+        """The newest published snapshot at or before a day."""
+        return max((each for each in self.snapshots if each <= day), default=None)
+
     def config(self, run_id: str) -> ProjectConfig:
         """The project as it was when a run was made: today's file may hold other rules and criteria."""
         (row,) = complete_runs(self.lake).filter(F.col("run_id") == run_id).select("config").collect()

@@ -79,15 +79,11 @@ def write(
     """
     if run.dry:
         return
-    there = run.lake.exists("quarantine")
     if settled is None and not others:
-        if held.judged_again is not None:
-            _merge(run, None, held.judged_again.withColumn("gone", F.lit(True)))
-        elif there:
-            run.lake.use("quarantine")
+        _merge(run, None, None if held.judged_again is None else _going(held.judged_again))
         return
     rows = _rejected(run, judged, settled, others)
-    if not there:
+    if not run.lake.exists("quarantine"):
         expected = conservation.total(run, "quarantined")
         done = run.lake.append_once(schemas.QUARANTINE, rows.coalesce(1) if expected < _FEW else rows, None)
         conservation.written("quarantine", expected, done.rows)
@@ -99,6 +95,12 @@ def write(
         passing = union(frame.filter(F.size("reasons") == 0).select("source", hashed) for frame in frames)
         leaving.append(held.may_pass.join(passing, ["source", "record_hash"], "left_semi"))
     _merge(run, rows, _gone(union(leaving), rows) if leaving else None)
+
+
+def keep(run: Run) -> None:
+    """Publish the table as it is: a run that died may have changed it."""
+    if run.lake.exists("quarantine"):
+        run.lake.use("quarantine")
 
 
 def rewrite(run: Run, replayed: DataFrame, judged: Sequence[DataFrame], settled: DataFrame | None) -> None:
@@ -161,7 +163,11 @@ def _rejected_events(run: Run, judged: Sequence[DataFrame], settled: DataFrame) 
 
 def _gone(rows: DataFrame, rejected_now: DataFrame) -> DataFrame:
     still = rejected_now.select("quarantine_id")
-    return rows.join(still, "quarantine_id", "left_anti").withColumn("gone", F.lit(True))
+    return _going(rows.join(still, "quarantine_id", "left_anti"))
+
+
+def _going(rows: DataFrame) -> DataFrame:
+    return rows.withColumn("gone", F.lit(True))
 
 
 def _merge(run: Run, rejected: DataFrame | None, freed: DataFrame | None) -> None:
@@ -171,7 +177,7 @@ def _merge(run: Run, rejected: DataFrame | None, freed: DataFrame | None) -> Non
     if freed is not None or conservation.total(run, "quarantined"):
         run.lake.merge(schemas.QUARANTINE, run.keep(stacked(changes)), _MERGE)  # which goes through them twice
     else:
-        run.lake.use("quarantine")  # which a run that died may have changed
+        keep(run)
 
 
 def _judges_otherwise(run: Run) -> bool:

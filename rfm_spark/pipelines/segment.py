@@ -1,6 +1,6 @@
 """Segment: events → activity → metrics → cut points → scores → segments → profiles → migrations, for one as_of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -85,20 +85,22 @@ def resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
     Raises: InputError where an attribute that the config uses is in none of the profiles; ConfigError.
     """
     _frozen(published(run.lake), cut_points.plan(run.config))
-    _resolve(run, list(profiles))
+    _resolve(run, profiles)
 
 
-def _resolve(run: Run, profiles: Sequence[DataFrame]) -> None:
+def _resolve(run: Run, profiles: Iterable[DataFrame]) -> None:
     config, spec = run.config, schemas.customer_metrics(run.config.reference_period.sub_periods)
-    types = {field.name: field.dataType.simpleString() for frame in profiles for field in frame.schema}
+    types: dict[str, list[str]] = {}
+    for field in (field for frame in profiles for field in frame.schema):
+        types.setdefault(field.name, []).append(field.dataType.simpleString())
     used = used_attributes(config)
     if missing := [name for name in used if name not in types]:
         raise InputError(
             f"no column {', '.join(missing)} in the customers of {run.lake.place} yet; "
             "run `rfm-spark ingest` (or `run`) first"
         )
-    _require_types(run, profiles, used)
-    attributes = [Column(name, types[name], "") for name in used]
+    _require_types(run, {name: types[name] for name in used})
+    attributes = [Column(name, types[name][-1], "") for name in used]
     attributes += [Column(name, "double", "") for name in used_predictions(config)]
     frame = metrics.with_criteria(_frame(run, spec.with_columns(*attributes), []), config.criteria)
     for segmentation in config.segmentations:
@@ -106,15 +108,14 @@ def _resolve(run: Run, profiles: Sequence[DataFrame]) -> None:
         segments.assign(frame.withColumns(scored), segmentation)
 
 
-def _require_types(run: Run, profiles: Sequence[DataFrame], used: Sequence[str]) -> None:
-    """Check that attributes are still of the type that snapshots have them in. Raises: InputError."""
+def _require_types(run: Run, used: Mapping[str, Collection[str]]) -> None:
+    """Check that attributes, with their types in the profiles, are still as snapshots have them. Raises: InputError."""
     there = run.lake.place.types_of(schemas.CUSTOMER_METRICS.name) or {}
-    for name in used:
-        now = {frame.schema[name].dataType.simpleString() for frame in profiles if name in frame.columns}
+    for name, now in used.items():
         if name in there and there[name] not in now:
             raise InputError(
-                f"attribute {name}: found {', '.join(sorted(now))}, and the snapshots in {run.lake.place} have it as "
-                f"{there[name]}; cast it to that with {{sql: …}} or `types`, or give it another name"
+                f"attribute {name}: found {', '.join(sorted(set(now)))}, and the snapshots in {run.lake.place} have it "
+                f"as {there[name]}; cast it to that with {{sql: …}} or `types`, or give it another name"
             )
 
 
@@ -171,20 +172,20 @@ def _score_names(config: ProjectConfig) -> tuple[str, ...]:
 
 def _before(earlier: Published, as_of: date) -> DataFrame | None:
     """`customer_segments` of the newest published snapshot before as_of."""
-    days = [day for day in earlier.snapshots if day < as_of]
-    return earlier.read("customer_segments", days[-1]) if days else None
+    day = earlier.newest_before(as_of)
+    return earlier.read("customer_segments", day) if day is not None else None
 
 
 def _moves(everyone: DataFrame, earlier: Published, as_of: date) -> Moves | None:
     """What a dry run would change of what is published: the newest snapshot, this date's own included."""
-    days = [day for day in earlier.snapshots if day <= as_of]
-    before = earlier.read("customer_segments", days[-1]) if days else None
-    if before is None:
+    day = earlier.newest_until(as_of)
+    before = earlier.read("customer_segments", day) if day is not None else None
+    if day is None or before is None:
         return None
     named = {"segment": F.coalesce("segment", F.lit(migrations.UNASSIGNED))}
     placed = segments.with_previous(everyone.withColumns(named), before.withColumns(named))
     rows = segments.moves(placed).collect()
-    return Moves(days[-1], [row.asDict() for row in rows])
+    return Moves(day, [row.asDict() for row in rows])
 
 
 def _profiled(config: ProjectConfig, segmentation: Segmentation) -> dict[str, str]:

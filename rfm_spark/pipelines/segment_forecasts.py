@@ -23,7 +23,7 @@ def write(run: Run, earlier: Published, predicted: DataFrame) -> dict[str, Segme
     One join of the customers with their segments, and one aggregate over the published moves.
     """
     chains = _chains(run, earlier)
-    day = max((day for day in earlier.snapshots if day <= run.as_of), default=None)
+    day = earlier.newest_until(run.as_of)
     segments = earlier.read("customer_segments", day) if day is not None else None
     totals = [row.asDict() for row in scores.totals(predicted, segments).collect()] if segments is not None else []
     found = {

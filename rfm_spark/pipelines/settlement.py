@@ -1,6 +1,6 @@
 """Settlement: the rows of event sources, judged, and held against the events that are there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,11 +10,10 @@ from pyspark.sql import functions as F
 from rfm_spark.config.source import Source
 from rfm_spark.pipelines import conservation, ledger, quarantine
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sql import as_it_is, choose, union
+from rfm_spark.sql import Reuse, as_it_is, choose, union
 from rfm_spark.steps import contract, events, rates
 
 _REPLACING = (ledger.CHANGED, ledger.AGAIN, ledger.WITHDRAWN)  # files whose events go that they do not bring any more
-_Reuse = Callable[[DataFrame], DataFrame]
 _FEW = 200_000  # rows whose ids fit a broadcast
 _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
 _GONE = ["source", "event_id", "event_month"]
@@ -129,7 +128,7 @@ def _orphans(
     return None if found.isEmpty() else found
 
 
-def _recorded(judged: DataFrame, reused: _Reuse, *, refunds: bool, hashed: bool) -> DataFrame:
+def _recorded(judged: DataFrame, reused: Reuse, *, refunds: bool, hashed: bool) -> DataFrame:
     """The rows with their raw record, where it may be needed: it is wide, and clean rows drop it."""
     refund = F.lit(refunds) & (F.col("event_type") == "refund")
     nothing = F.lit(None).cast("string")
@@ -178,7 +177,7 @@ def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None,
     return run.reused(judged.withColumns(flags))
 
 
-def _identify(judged: DataFrame, reused: _Reuse, *, undeclared: bool) -> DataFrame:
+def _identify(judged: DataFrame, reused: Reuse, *, undeclared: bool) -> DataFrame:
     """The rows with their `event_id`; `undeclared`: some source declares none."""
     if undeclared:
         return events.identify(judged, reused)

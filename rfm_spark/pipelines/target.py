@@ -65,10 +65,10 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
 
 
 def _snapshot(run: Run, earlier: Published) -> date:
-    days = [day for day in earlier.snapshots if day <= run.as_of]
-    if not days:
+    day = earlier.newest_until(run.as_of)
+    if day is None:
         raise InputError(f"no snapshot at or before {run.as_of} in {run.lake.place}; run `rfm-spark run` first")
-    return days[-1]
+    return day
 
 
 def _waves(run: Run) -> list[tuple[Campaign, date]]:

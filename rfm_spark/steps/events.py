@@ -1,6 +1,5 @@
 """Events: which judged rows are new, which are exact duplicates, which contradict another row."""
 
-from collections.abc import Callable
 from functools import reduce
 from operator import or_
 
@@ -8,14 +7,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
-from rfm_spark.sql import as_it_is, within
+from rfm_spark.sql import Reuse, as_it_is, within
 
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 RESTATED = ("amount", "event_date")  # what a row of the same content may be otherwise: by rates, by the project's zone
 CONFLICT, NO_ORDER = "duplicate_conflict", "refund_without_order"
 
 
-def identify(judged: DataFrame, reused: Callable[[DataFrame], DataFrame] = as_it_is) -> DataFrame:
+def identify(judged: DataFrame, reused: Reuse = as_it_is) -> DataFrame:
     """Give every row its `event_id`: the declared one, or the row's hash and its occurrence within its file.
 
     Reads: rows of `contract.judge_events` of all sources, with `declared_id` (whether the source declares event_id);
@@ -94,7 +93,7 @@ def settle(
     existing: DataFrame | None,
     *,
     few: bool = False,
-    reused: Callable[[DataFrame], DataFrame] = as_it_is,
+    reused: Reuse = as_it_is,
 ) -> DataFrame:
     """Decide where every row goes: `outcome` is accepted, replaced, exact_duplicate or quarantined.
 
@@ -158,17 +157,16 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) 
         theirs = F.broadcast(theirs.join(ids, ["source", "event_id"], "left_semi"))
     # without a declared id the row is its own identity, so that what changed is its mapping: the newest holds
     replaced_since = F.col("declared_id") & F.array_contains("_earlier", F.col("content_hash"))
-    same = (F.col("content_hash") == F.col("_theirs")) | replaced_since
-    known = F.coalesce(same, F.lit(False)) & (F.size("reasons") == 0)
+    same = F.col("content_hash") == F.col("_theirs")
+    known = F.coalesce(same | replaced_since, F.lit(False)) & (F.size("reasons") == 0)
     others = [~F.col(name).eqNullSafe(F.col(f"_their_{name}")) for name in restated]
-    same_now = F.coalesce(F.col("content_hash") == F.col("_theirs"), F.lit(False))
     beside = rows.join(theirs, ["source", "event_id"], "left").withColumns(
-        {"known": known, "_restated": same_now & reduce(or_, others, F.lit(False))}
+        {"known": known, "_restated": F.coalesce(same, F.lit(False)) & reduce(or_, others, F.lit(False))}
     )
     return beside.drop(*(f"_their_{name}" for name in restated))
 
 
-def _compared(rows: DataFrame, reused: Callable[[DataFrame], DataFrame]) -> DataFrame:
+def _compared(rows: DataFrame, reused: Reuse) -> DataFrame:
     """Whether the rows of one event differ within this delivery, and which of them is the first clean one."""
     key = ["event_base", "event_id", "source", "known"]
     group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, ~F.col("_restated"), "source_file")

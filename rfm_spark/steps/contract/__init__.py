@@ -8,12 +8,14 @@ from rfm_spark.steps.contract.consents import GRANTED, REFUSALS, judge_consents
 from rfm_spark.steps.contract.events import judge_events
 from rfm_spark.steps.contract.profiles import judge_profiles
 from rfm_spark.steps.contract.rates import judge_rates
+from rfm_spark.steps.contract.reasons import TIME_OUT_OF_RANGE
 from rfm_spark.steps.contract.records import with_record
 from rfm_spark.steps.contract.values import id_column
 
 __all__ = [
     "GRANTED",
     "REFUSALS",
+    "TIME_OUT_OF_RANGE",
     "id_column",
     "judge_consents",
     "judge_events",

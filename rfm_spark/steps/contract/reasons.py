@@ -17,6 +17,7 @@ from rfm_spark.steps.contract import values
 
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _SEPARATOR = "\x1f"
+TIME_OUT_OF_RANGE = "time_out_of_range"
 
 
 def that_hold(parsed: DataFrame, reasons: dict[str, Column]) -> Column:
@@ -47,7 +48,7 @@ def of_time(config: ProjectConfig) -> dict[str, Column]:
     return {
         "missing_time": missing & blank("c_event_ts"),
         "unparseable_time": missing & ~blank("c_event_ts"),
-        "time_out_of_range": ~F.col("event_date").between(F.lit(contract.earliest), F.lit(contract.latest)),
+        TIME_OUT_OF_RANGE: ~F.col("event_date").between(F.lit(contract.earliest), F.lit(contract.latest)),
     }
 
 
