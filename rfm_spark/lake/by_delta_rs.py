@@ -49,17 +49,17 @@ class ByDeltaRs:
         if there and "overwriteSchema" not in options:
             frame = self._with_all_columns(spec, frame, known)
         kinds = {type_.partition("<")[0] for type_ in (known | declared).values()}
-        if "replaceWhere" in options and "map" in kinds:
+        if "replaceWhere" in options and not kinds.isdisjoint(("array", "map")):
             self._replace(spec.name, frame, options["replaceWhere"])
             return
-        if "replaceWhere" in options and "array" in kinds:
-            # the engine would not put its lists beside stored ones; of such tables `cut_points` alone has any
-            frame = self._place.spark.createDataFrame(frame.toArrow())
         writer = frame.write.format("delta").mode(mode).options(**options)
         writer.partitionBy(*spec.partitioned_by).save(self._place.path(spec.name))
 
     def _replace(self, table: str, frame: DataFrame, predicate: str) -> None:
-        """Replace a slice by few rows with maps, which the engine would not put beside stored ones: as `models` has."""
+        """Replace a slice by few rows with lists or maps, which the engine would not put beside stored ones.
+
+        Of such tables `cut_points` and `models` alone have any.
+        """
         _deltalake().write_deltalake(
             self._place.path(table),
             frame.toArrow(),

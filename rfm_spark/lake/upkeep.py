@@ -60,7 +60,9 @@ class Upkeep:
             self._change(table, partial(self._delta.comment, table, column.name, column.comment))
         if meant:
             done.append(Done(table, "mend comments", _names(meant)))
-        whole = replace(spec, columns=(*shape.columns, *new), partitioned_by=shape.partitioned_by)
+        declared = [column for column in spec.columns if column.name in have or column in new]
+        as_stored = tuple(replace(column, type=have.get(column.name, column).type) for column in declared)
+        whole = replace(spec, columns=as_stored, partitioned_by=shape.partitioned_by)
         wanted = with_statistics(whole)
         if set(wanted.split(",")) != set(shape.properties.get(STATISTICS, "").split(",")):
             self._change(table, lambda: self._delta.set_property(table, STATISTICS, wanted))

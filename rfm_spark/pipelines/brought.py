@@ -86,7 +86,7 @@ def write_customers(
         merged = customers.survivors(union([people.named(frame) for frame in clean]), order, rules)
     names = [n for n in merged.columns if n not in ("customer_key", "profile_date", schemas.ATTRIBUTE_SOURCES.name)]
     spec = schemas.CUSTOMERS.with_columns(
-        *(schemas.configured(n, merged.schema[n].dataType.simpleString(), personal=True) for n in names),
+        *(schemas.configured(n, merged.schema[n].dataType.simpleString()) for n in names),
         *([schemas.ATTRIBUTE_SOURCES] if people is not None else []),
     )
     return run.lake.replace(spec, merged).frame

@@ -8,7 +8,7 @@ IDENTITIES = TableSpec(
     (
         required("source", "string", "name of the source"),
         required("id_type", "string", "source_customer_id, or a type of identity.ids"),
-        Column("id_value", "string", "the id, normalised; as it stands where it is invalid", personal=True),
+        Column("id_value", "string", "the id, normalised; as it stands where it is invalid"),
         Column("customer_key", "string", "the unified person; null: the value stands with several people"),
         required(
             "rule",

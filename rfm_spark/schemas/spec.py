@@ -7,6 +7,8 @@ SNAPSHOTS = ("snapshot_date", "to_snapshot")
 COST = "decimal(18,4)"  # of one contact, which may be less than a cent
 SUM_OF_MONEY = "decimal(28,2)"  # of any number of customers
 
+_PERSONAL = {"customer_key", "other_key", "source_customer_id", "id_value", "event_id", "order_id", "record", "message"}
+
 
 @dataclass(frozen=True)
 class Column:
@@ -17,7 +19,12 @@ class Column:
     meaning: str
     unit: str = ""
     nullable: bool = True
-    personal: bool = False  # an id, or an attribute, of a person: never in the statistics of a table's log
+    configured: bool = False  # the config adds it, so it may be anything that is known of a person
+
+    @property
+    def personal(self) -> bool:
+        """Whether its values are, or may be, a person's: those are never in the statistics of a table's log."""
+        return self.configured or self.name in _PERSONAL
 
     @property
     def comment(self) -> str:
@@ -49,9 +56,10 @@ class TableSpec:
         return next((name for name in self.partitioned_by if name in SNAPSHOTS), None)
 
     def with_columns(self, *columns: Column) -> "TableSpec":
-        """The same table with more columns, those already declared left as they are."""
+        """The same table with more columns, which the config adds; those already declared are left as they are."""
         known = {column.name for column in self.columns}
-        return replace(self, columns=self.columns + tuple(c for c in columns if c.name not in known))
+        added = tuple(replace(column, configured=True) for column in columns if column.name not in known)
+        return replace(self, columns=self.columns + added)
 
     def types(self) -> list[tuple[str, str]]:
         """(name, type) in declared order."""
@@ -67,6 +75,6 @@ def required(name: str, type_: str, meaning: str, unit: str = "") -> Column:
     return Column(name, type_, meaning, unit, nullable=False)
 
 
-def configured(name: str, type_: str, *, personal: bool = False) -> Column:
-    """A column that the config adds to a table."""
-    return Column(name, type_, "column of the project's config", personal=personal)
+def configured(name: str, type_: str) -> Column:
+    """A column that the config adds to a table, by its name there."""
+    return Column(name, type_, "column of the project's config", configured=True)

@@ -1,6 +1,7 @@
 """Upkeep of tables made by many small commits: the same rows in fewer files, beside writers that are at work."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -189,9 +190,8 @@ def test_a_table_of_an_older_version_is_mended(spark, lake_of, upkeep_of, frame,
         ("snapshot_date",),
     )  # fmt: skip
     lake_of("old").replace(old, frame(FIRST, "a").drop("marks"), {"snapshot_date": FIRST})
-    now = SNAPSHOT.with_columns(
-        Column("note", "string", "it's a 'remark' \\ more"), Column("must", "int", "always there", nullable=False)
-    )
+    note = Column("note", "string", "it's a 'remark' \\ more")
+    now = replace(SNAPSHOT, columns=(*COLUMNS, note, Column("must", "int", "always there", nullable=False)))
     assert told(upkeep_of(dry=True).mend(now))[1:] == [
         ("add columns", "marks, note"),
         ("mend comments", "value"),
