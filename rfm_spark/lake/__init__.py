@@ -4,8 +4,8 @@
 kind of engine, `upkeep` looks after the tables, `place` knows where they are, `faults` what can go wrong.
 """
 
-from rfm_spark.lake.faults import cause, translated
+from rfm_spark.lake.faults import cause, kept, translated
 from rfm_spark.lake.tables import Lake, Written
 from rfm_spark.lake.upkeep import Done, Upkeep
 
-__all__ = ["Done", "Lake", "Upkeep", "Written", "cause", "translated"]
+__all__ = ["Done", "Lake", "Upkeep", "Written", "cause", "kept", "translated"]

@@ -1,5 +1,6 @@
 """What the engine raises, as the cause that a user can act on."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,6 +22,10 @@ _CONFLICTS = (
     "Schema mismatch between new and old data",  # frames have the table's columns, unless it has just got more
 )
 _OTHER_FEATURES = "Unsupported table features required"
+# as Spark and as Sail say it of a data file, and of a commit
+_NOT_KEPT = (
+    "FileNotFound|does not exist|Object at location .* not found|Cannot time travel Delta table|Missing commit file"
+)
 
 
 @contextmanager
@@ -55,6 +60,17 @@ def cause(error: Exception, what: str) -> RfmSparkError | None:
     if isinstance(error, ConnectionError | OSError) and not isinstance(error, PySparkException):
         return EnvironmentFault(f"{what}: the connection to Spark or its storage broke; see its log, then run again")
     return None
+
+
+@contextmanager
+def kept(what: str) -> Iterator[None]:
+    """Say that `what`, read at a version, is not kept any more, where files of it are gone. Raises: InputError."""
+    try:
+        yield
+    except Exception as error:
+        if not re.search(_NOT_KEPT, str(error)):
+            raise
+        raise InputError(f"{what} not kept any more (maintenance.retention_hours)") from None
 
 
 _ENVIRONMENT: Mapping[tuple[str, ...], str] = {

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark.errors import InputError
-from rfm_spark.lake import Lake
+from rfm_spark.lake import Lake, kept
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.steps import migrations
 
@@ -43,24 +43,18 @@ def restatement(lake: Lake, run_id: str, as_of: date | None = None) -> Restateme
         raise InputError(f"run {own['run_id']} is the only one that made the snapshot of {own['as_of']}")
     at = alike.index(own)
     earlier, later = (alike[at - 1], own) if at else (own, alike[-1])
-    before, after = _placed(lake, earlier, "from_segment", "before"), _placed(lake, later, "to_segment", "after")
-    both = before.join(after, ["segmentation", "customer_key"], "full_outer").withColumns(
-        {
-            "from_segment": F.coalesce("from_segment", F.lit(migrations.NEW)),
-            "to_segment": F.coalesce("to_segment", F.lit(migrations.GONE)),
-        }
-    )
-    grouped = both.groupBy("segmentation", "from_segment", "to_segment").agg(
-        F.count(F.lit(1)).alias("customers"), F.sum("before").alias("before"), F.sum("after").alias("after")
-    )
-    try:
+    with kept(f"the tables of run {earlier['run_id']} are"):
+        before, after = _placed(lake, earlier, "from_segment", "before"), _placed(lake, later, "to_segment", "after")
+        both = before.join(after, ["segmentation", "customer_key"], "full_outer").withColumns(
+            {
+                "from_segment": F.coalesce("from_segment", F.lit(migrations.NEW)),
+                "to_segment": F.coalesce("to_segment", F.lit(migrations.GONE)),
+            }
+        )
+        grouped = both.groupBy("segmentation", "from_segment", "to_segment").agg(
+            F.count(F.lit(1)).alias("customers"), F.sum("before").alias("before"), F.sum("after").alias("after")
+        )
         rows = [row.asDict() for row in grouped.collect()]
-    except Exception as error:
-        if "FileNotFound" not in str(error) and "does not exist" not in str(error).lower():
-            raise
-        raise InputError(
-            f"the tables of run {earlier['run_id']} are not kept any more (maintenance.retention_hours)"
-        ) from None
     ordered = sorted(rows, key=lambda row: (row["segmentation"], row["from_segment"], row["to_segment"]))
     return Restatement(own["as_of"], earlier["run_id"], later["run_id"], ordered)
 

@@ -202,6 +202,11 @@ def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
         found = project.restatement(spark, run_id)
         assert [found.earlier_run, found.later_run] == pair
     assert project.read(spark, "segment_changes").filter(f"run_id = '{older.run_id}'").isEmpty()
+    short = Project.load(config, ["maintenance={retention_hours: 0, allow_short_retention: true}"])
+    for _ in range(2):  # the first leaves what readers were sent to
+        short.maintain(spark, as_of=SEPTEMBER)
+    said = rfm_spark(spark, "show", config, "--as-of", SEPTEMBER, "--diff", done.run_id)
+    assert (said.code, f"the tables of run {first} are not kept any more" in " ".join(said.log.split())) == (2, True)
 
 
 @pytest.mark.on_sail
