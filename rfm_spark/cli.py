@@ -241,6 +241,9 @@ def show(
     lake: LakePath = None,
     engine: Engine = "spark",
     moves: Annotated[bool, typer.Option("--moves", help="who moved since the snapshot before, and why")] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", help="with --moves: from the snapshot of this date, not the one before")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="with --moves: nodes and links for a Sankey picture")] = False,
     diff: Annotated[
         str | None, typer.Option("--diff", help="what this run changed of a published snapshot, or was changed since")
@@ -250,19 +253,22 @@ def show(
     from rfm_spark.report import moves as moving
     from rfm_spark.report import show as shown
 
-    if json and not moves:
-        raise ConfigError("--json goes with --moves")
+    if (json or since is not None) and not moves:
+        raise ConfigError("--json and --since go with --moves")
     if (moves or diff is not None) and (table != "segments" or (moves and diff is not None)):
         raise ConfigError("--moves and --diff go without each other and without the name of a table")
     project, day, name = _project(config, set_, lake, engine), _date(as_of), shown.known_table(table)
+    first = None if since is None else _date(since)
     spark = _session(project, engine)
     read = partial(project.read, spark)
     if diff is not None:
         moving.show_restatement(out, project.config, project.restatement(spark, diff, day))
-    elif json:
-        out.print(moving.sankey(read, day), soft_wrap=True, markup=False, highlight=False)
     elif moves:
-        moving.show_moves(out, read, day)
+        rows = moving.published(read, day) if first is None else project.moves(spark, first, day)
+        if json:
+            out.print(moving.sankey(rows), soft_wrap=True, markup=False, highlight=False)
+        else:
+            moving.show_moves(out, read, day, rows)
     else:
         shown.show(out, read, name, day)
 

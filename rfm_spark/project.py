@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -17,6 +17,7 @@ from rfm_spark.lake import Lake
 from rfm_spark.pipelines import ledger, watermarks
 from rfm_spark.pipelines.audit import Audit, audit
 from rfm_spark.pipelines.backfill import backfill
+from rfm_spark.pipelines.evolution import moves
 from rfm_spark.pipelines.ingest import ingest, replay
 from rfm_spark.pipelines.ingested import stored
 from rfm_spark.pipelines.maintain import maintain
@@ -186,6 +187,16 @@ class Project:
         """
         return restatement(Lake(spark, self.config.lake), run_id, as_of)
 
+    def moves(self, spark: SparkSession, since: date, as_of: date) -> list[dict[str, Any]]:
+        """Who moved from one published snapshot to a later one, each move with its cause; nothing is written.
+
+        Returns: rows as those of `segment_migrations`, which holds the same of neighbours.
+        Raises: ConfigError where `since` is not before `as_of`; InputError where one of the two is not published, or
+            the events that the later one saw are not kept.
+        """
+        with self._run(spark, "show", as_of, dry_run=True, writes=False) as run:
+            return moves(run, since)
+
     def audit(self, spark: SparkSession, id_: str | None = None) -> Audit:
         """How ids were joined to people; with `id_`, TYPE:VALUE, how one id came to its person.
 
@@ -195,9 +206,11 @@ class Project:
         return audit(Lake(spark, self.config.lake), self.config.identity, id_)
 
     @contextmanager
-    def _run(self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False) -> Iterator[Run]:
+    def _run(
+        self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False, writes: bool = True
+    ) -> Iterator[Run]:
         session.adopt(spark)
-        engines.require(engines.of(spark).name, self.config, writes=True)
+        engines.require(engines.of(spark).name, self.config, writes=writes)
         run_id = str(uuid.uuid4())
         run = Run(
             spark=spark,

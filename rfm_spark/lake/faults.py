@@ -22,9 +22,14 @@ _CONFLICTS = (
     "Schema mismatch between new and old data",  # frames have the table's columns, unless it has just got more
 )
 _OTHER_FEATURES = "Unsupported table features required"
-# as Spark and as Sail say it of a data file, and of a commit
-_NOT_KEPT = (
-    "FileNotFound|does not exist|Object at location .* not found|Cannot time travel Delta table|Missing commit file"
+_NOT_KEPT = "|".join(  # of a data file, and of a commit, as Spark and as Sail say it
+    (
+        "FileNotFound",
+        "[Ff]ile.* does not exist",
+        "Object at location .* not found",
+        "Cannot time travel Delta table",
+        "Missing commit file",
+    )
 )
 
 

@@ -1,17 +1,20 @@
 """Evolution: what this snapshot changed against the one before it, and for which cause.
 
-Written as `segment_migrations` (against the newest earlier snapshot) and `segment_changes` (against what was current).
+Written as `segment_migrations` (against the newest earlier snapshot) and `segment_changes` (against what was current);
+`moves` tells the same of any two snapshots that are published.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.errors import ConflictError
+from rfm_spark.errors import ConfigError, ConflictError, InputError
+from rfm_spark.lake import kept
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, Unseen, placed_again
 from rfm_spark.pipelines.ingested import Ingested
@@ -24,6 +27,19 @@ from rfm_spark.steps import cut_points, migrations
 _KEY = ["segmentation", "customer_key"]
 _PREFIX, _DEPARTED = "customer_segments.population.", "segment_migrations.departed"
 _POPULATION = _PREFIX + "{}"
+_NAMED = 12  # snapshots in a message
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two snapshots and what came between: all that is known as the later one is made, the versions of `events` that
+    either saw (None where that is not told), and the runs that completed between the two."""
+
+    before: Snapshot
+    now: Snapshot
+    data: Ingested
+    seen: tuple[int | None, int | None]
+    runs: frozenset[str]
 
 
 def evolve(
@@ -50,7 +66,7 @@ def evolve(
     rows: list[tuple] = []
     changed = None
     if before is not None:
-        changed, found = _since(run, earlier, before, now, data, populations)
+        changed, found = _since(run, earlier, _with(run, earlier, before, now, data), populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
         run.counts[_DEPARTED] = sum(row["customers"] for row in found if row["to_segment"] == migrations.GONE)
     run.lake.replace(
@@ -60,6 +76,49 @@ def evolve(
     )
     run.migrations = [dict(zip(schemas.SEGMENT_MIGRATIONS.column_names(), row, strict=True)) for row in rows]
     _tell(run, earlier, before, now, data, changed)
+
+
+def moves(run: Run, since: date) -> list[dict[str, Any]]:
+    """All moves from one published snapshot to that of the run's date, as rows of `segment_migrations`; of a dry run.
+
+    Rules: causes are told by what the later snapshot had seen, not by what came after it; between neighbours they are
+        those that its run has written.
+    One shuffle of either snapshot, by segmentation and customer; else as for `evolve`.
+    Raises: ConfigError where the dates are in no order; InputError where one is not published, or the events are not
+        kept as the later snapshot saw them.
+    """
+    if since >= run.as_of:
+        raise ConfigError(f"moves since {since}, expected a date before {run.as_of}, the later snapshot's")
+    known = published(run.lake)
+    if missing := [day for day in (since, run.as_of) if day not in known.snapshots]:
+        newest = list(known.snapshots)[-_NAMED:]
+        more = f", and {len(known.snapshots) - _NAMED} earlier ones" if len(known.snapshots) > _NAMED else ""
+        raise InputError(
+            f"no snapshot of {' and '.join(map(str, missing))} in {run.lake.place}; published: "
+            f"{', '.join(map(str, newest)) or 'none'}{more}"
+        )
+    then, made = known.made(since), known.made(run.as_of)
+    with kept(f"restate the later snapshot first, `segment --as-of {run.as_of}`: the events that it saw are"):
+        data = Ingested(_events_seen(run, known, made), None)
+        ends = sorted((then["ended_at"], made["ended_at"]))
+        between = frozenset(row["run_id"] for row in known.runs if ends[0] < row["ended_at"] <= ends[1])
+        seen = then["counts"].get(EVENTS_SEEN), made["counts"].get(EVENTS_SEEN)
+        pair = _Pair(_published(known, since), _published(known, run.as_of), data, seen, between)
+        changed = _differences(run, known, pair, [one.name for one in pair.now.config.segmentations])
+        found = [row.asDict() for row in migrations.totals(changed).collect()]
+        present = [row.asDict() for row in migrations.present(pair.now.segments, pair.now.metrics).collect()]
+    rows = [(since, run.as_of, *row) for row in migrations.with_stayers(found, present)]
+    return [dict(zip(schemas.SEGMENT_MIGRATIONS.column_names(), row, strict=True)) for row in rows]
+
+
+def _events_seen(run: Run, known: Published, made: Row) -> DataFrame:
+    """The events that the run of a snapshot saw: of today's those that were there, or where others were changed since,
+    the version that it saw."""
+    seen, newest = made["counts"].get(EVENTS_SEEN, made["table_versions"]["events"]), known.versions["events"]
+    later = run.lake.appended_by("events", seen, newest)
+    if later is None:
+        return run.lake.read("events", seen)
+    return run.lake.read("events", newest).filter(~F.col("ingested_run_id").isin(sorted(later)))
 
 
 def previous(run: Run, earlier: Published) -> Snapshot | None:
@@ -85,15 +144,19 @@ def _of(earlier: Published, table: str, day: date) -> DataFrame:
     return frame
 
 
+def _with(run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested) -> _Pair:
+    """A published snapshot and the one that the run makes."""
+    made = earlier.made(before.as_of)
+    between = {row["run_id"] for row in earlier.runs if row["ended_at"] > made["ended_at"]}
+    seen = made["counts"].get(EVENTS_SEEN), run.counts.get(EVENTS_SEEN)
+    return _Pair(before, now, data, seen, frozenset({*between, run.run_id}))
+
+
 def _since(
-    run: Run,
-    earlier: Published,
-    before: Snapshot,
-    now: Snapshot,
-    data: Ingested,
-    populations: Mapping[str, int],
+    run: Run, earlier: Published, pair: _Pair, populations: Mapping[str, int]
 ) -> tuple[DataFrame, list[dict[str, Any]]]:
     """Every change since an earlier snapshot with cause and monetary, kept for the run; and their totals."""
+    before, now = pair.before, pair.now
     known = [s.name for s in now.config.segmentations]
     then = before.segments.filter(F.col("segmentation").isin(known))
     counts = earlier.made(before.as_of)["counts"]
@@ -103,8 +166,8 @@ def _since(
         if before.segmentation(name) is not None
     )
     came = run.cut(migrations.changes(now.segments, None if all_placed else then))
-    rekeyed = _rekeyed(run, earlier, before)
-    changed = _explained(run, earlier, before, now, data, came, rekeyed)
+    rekeyed = _rekeyed(run, pair)
+    changed = _explained(run, earlier, pair, came, rekeyed)
     found = [row.asDict() for row in migrations.totals(changed).collect()]
     left = []
     for name in known:
@@ -116,61 +179,56 @@ def _since(
             left.append(name)
     if left:
         gone = migrations.departed(then.filter(F.col("segmentation").isin(left)), now.segments)
-        why = migrations.came_by_identity(migrations.with_comings_and_goings(gone, None), rekeyed)
-        told = run.cut(_with_money(why, before.metrics))
+        told = run.cut(_left(pair, gone, rekeyed))
         changed = changed.unionByName(told)
         found += [row.asDict() for row in migrations.totals(told).collect()]
     return changed, found
 
 
-def _explained(
-    run: Run,
-    earlier: Published,
-    before: Snapshot,
-    now: Snapshot,
-    data: Ingested,
-    came: DataFrame,
-    rekeyed: DataFrame | None,
-) -> DataFrame:
+def _explained(run: Run, earlier: Published, pair: _Pair, came: DataFrame, rekeyed: DataFrame | None) -> DataFrame:
     """Changes of customers who are there now, with cause and monetary, kept for the run."""
     moving = came.filter(migrations.moved())
     if moving.isEmpty():
         movers = moving
     else:
-        movers = placed_again(before, now, data, _unseen(run, earlier, before, data.events), moving, run.cut)
-    newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), _known_before(earlier, before))
+        movers = placed_again(pair.before, pair.now, pair.data, _unseen(run, pair), moving, run.cut)
+    known = _known_before(earlier, pair.before)
+    newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), known)
     movers, newcomers = migrations.by_identity(movers, rekeyed), migrations.came_by_identity(newcomers, rekeyed)
-    return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), now.metrics))
+    return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), pair.now.metrics))
+
+
+def _left(pair: _Pair, gone: DataFrame, rekeyed: DataFrame | None) -> DataFrame:
+    """Changes of customers who are not there any more, with cause and the monetary that they had."""
+    why = migrations.came_by_identity(migrations.with_comings_and_goings(gone, None), rekeyed)
+    return _with_money(why, pair.before.metrics)
 
 
 def _with_money(changed: DataFrame, measured: DataFrame) -> DataFrame:
     return changed.join(measured.select("customer_key", "monetary"), "customer_key")
 
 
-def _unseen(run: Run, earlier: Published, before: Snapshot, events: DataFrame) -> Unseen | None:
+def _unseen(run: Run, pair: _Pair) -> Unseen | None:
     """Who has an event that the earlier snapshot had not seen; None where events were not just added since."""
-    then, today = earlier.made(before.as_of)["counts"].get(EVENTS_SEEN), run.counts.get(EVENTS_SEEN)
+    then, today = pair.seen
     if then is None or today is None:
         return None
     runs = run.lake.appended_by("events", then, today)
     if runs is None:
         return None
-    new = F.col("event_date") >= F.lit(before.as_of)
+    new = F.col("event_date") >= F.lit(pair.before.as_of)
     if runs:
         new |= F.col("ingested_run_id").isin(sorted(runs))
-    rows = events.filter(new & (F.col("event_date") < F.lit(run.as_of)))
+    rows = pair.data.events.filter(new & (F.col("event_date") < F.lit(pair.now.as_of)))
     return Unseen(rows.select("customer_key").distinct(), late=bool(runs))
 
 
-def _rekeyed(run: Run, earlier: Published, before: Snapshot) -> DataFrame | None:
-    """Keys that were merged or split by runs that completed since the earlier snapshot was made, or by this one."""
+def _rekeyed(run: Run, pair: _Pair) -> DataFrame | None:
+    """Keys that were merged or split by runs between the two snapshots."""
     table = schemas.IDENTITY_CHANGES.name
     if not run.lake.exists(table):
         return None
-    made = earlier.made(before.as_of)
-    known = {row["run_id"] for row in earlier.runs if row["ended_at"] <= made["ended_at"]}
-    since = sorted({*earlier.run_ids, run.run_id} - known)
-    changes = run.lake.read(table).filter(F.col("run_id").isin(since))
+    changes = run.lake.read(table).filter(F.col("run_id").isin(sorted(pair.runs)))
     other = changes.select(F.col("other_key").alias("customer_key"))
     return run.cut(changes.select("customer_key").unionAll(other).distinct())
 
@@ -221,7 +279,8 @@ def _tell(
         elif changed is not None and before is not None and current.made(day) == earlier.made(before.as_of):
             frame = changed.filter(mine).drop("monetary")
         else:
-            frame = _differences(run, current, _published(current, day), now, data, names)
+            pair = _with(run, current, _published(current, day), now, data)
+            frame = _differences(run, current, pair, names).drop("monetary")
         told.append(frame.withColumn("from_snapshot", F.lit(day).cast("date")))
     if not told:
         return
@@ -239,17 +298,14 @@ def _newest(current: Published, segmentation: str) -> date | None:
     return None
 
 
-def _differences(
-    run: Run, current: Published, then: Snapshot, now: Snapshot, data: Ingested, names: list[str]
-) -> DataFrame:
-    """All that differs from any snapshot, such as the one that is restated, with causes."""
+def _differences(run: Run, current: Published, pair: _Pair, names: list[str]) -> DataFrame:
+    """All that differs from any snapshot, such as the one that is restated, with cause and monetary, kept."""
     mine = F.col("segmentation").isin(names)
-    differ = run.cut(migrations.differences(then.segments.filter(mine), now.segments.filter(mine)))
+    differ = run.cut(migrations.differences(pair.before.segments.filter(mine), pair.now.segments.filter(mine)))
     gone = F.col("to_segment") == migrations.GONE
-    rekeyed = _rekeyed(run, current, then)
-    left = migrations.came_by_identity(migrations.with_comings_and_goings(differ.filter(gone), None), rekeyed)
-    stayed = _explained(run, current, then, now, data, differ.filter(~gone), rekeyed)
-    return stayed.drop("monetary").unionByName(left)
+    rekeyed = _rekeyed(run, pair)
+    stayed = _explained(run, current, pair, differ.filter(~gone), rekeyed)
+    return stayed.unionByName(run.cut(_left(pair, differ.filter(gone), rekeyed)))
 
 
 def _populations(run: Run, present: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -59,13 +59,23 @@ class Flow:
         return f"{change:+,}, of which {self.by_cause[cause]:+,}: {IN_WORDS[cause]}"
 
 
-def show_moves(console: Console, read: Read, as_of: date) -> None:
-    """Print who moved into a snapshot and why, each segment's entry, exit and stay rates, and its value over time.
+def published(read: Read, as_of: date) -> list[dict[str, Any]]:
+    """The moves into a snapshot from the one before it.
 
     Raises: InputError where the snapshot is not published, or is the first.
     """
-    config, rows = config_of(read("runs"), as_of), _rows(read, as_of)
-    (since,) = {row["from_snapshot"] for row in rows}
+    rows = read("segment_migrations").filter(F.col("to_snapshot") == F.lit(as_of)).collect()
+    if not rows:
+        raise InputError(f"no moves into the snapshot of {as_of}: it is not published, or none is before it")
+    return [row.asDict() for row in rows]
+
+
+def show_moves(console: Console, read: Read, as_of: date, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print who moved into a snapshot and why, each segment's entry, exit and stay rates, and its value over time.
+
+    Reads: rows of `segment_migrations` of one pair.
+    """
+    config, since = config_of(read("runs"), as_of), next((row["from_snapshot"] for row in rows), as_of)
     for segmentation in config.segmentations:
         mine = [row for row in rows if row["segmentation"] == segmentation.name]
         moved = [row for row in mine if row["cause"] != STAYED]
@@ -102,9 +112,8 @@ def show_restatement(console: Console, config: ProjectConfig, found: Any) -> Non
             console.print(tables.plain("Moves", headers, [[row[each] for each in names] for row in moved]))
 
 
-def sankey(read: Read, as_of: date) -> str:
+def sankey(rows: Sequence[Mapping[str, Any]]) -> str:
     """The moves as nodes and links of a Sankey picture, JSON; stayers too, a link a pair of segments and cause."""
-    rows = _rows(read, as_of)
     ends = [(row["segmentation"], when, row[end]) for row in rows
             for when, end in (("from_snapshot", "from_segment"), ("to_snapshot", "to_segment"))]  # fmt: skip
     index = {end: i for i, end in enumerate(dict.fromkeys(sorted(ends)))}
@@ -142,13 +151,6 @@ def flows(moves: Sequence[Mapping[str, Any]], segments: Iterable[str]) -> Iterat
         before, after = (sum(row["customers"] for row in rows) for rows in (left, came))
         if before or after:
             yield Flow(name, before, after, stayed, by_cause)
-
-
-def _rows(read: Read, as_of: date) -> list[dict[str, Any]]:
-    rows = read("segment_migrations").filter(F.col("to_snapshot") == F.lit(as_of)).collect()
-    if not rows:
-        raise InputError(f"no moves into the snapshot of {as_of}: it is not published, or none is before it")
-    return [row.asDict() for row in rows]
 
 
 def _told(moved: Sequence[Mapping[str, Any]], mine: Sequence[Mapping[str, Any]], since: date, as_of: date) -> str:

@@ -140,6 +140,16 @@ def totals(changed: DataFrame) -> DataFrame:
     )
 
 
+def present(placed: DataFrame, measured: DataFrame) -> DataFrame:
+    """One row a segmentation and segment that anybody is in, `(none)` too: customers and monetary.
+
+    Reads: `customer_segments` and `customer_metrics` of one snapshot. One shuffle of both, by customer.
+    """
+    known = placed.select("segmentation", "customer_key", _named("segment").alias("segment"))
+    grouped = known.join(measured.select("customer_key", "monetary"), "customer_key").groupBy("segmentation", "segment")
+    return grouped.agg(F.count(F.lit(1)).alias("customers"), F.sum("monetary").cast(SUM_OF_MONEY).alias("monetary"))
+
+
 def with_stayers(changed: Sequence[Mapping[str, Any]], profiles: Sequence[Mapping[str, Any]]) -> list[tuple]:
     """All moves, sorted: (segmentation, from_segment, to_segment, cause, customers, monetary), stayers with cause none.
 

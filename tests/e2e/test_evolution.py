@@ -1,19 +1,24 @@
 """How a segmentation evolves: the cause of each move on built cases, sums on real data, and the feed of changes."""
 
 import json
+import shutil
 from collections import Counter
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from e2e import bad_input as bad
 from e2e.commands import rfm_spark
 
+from rfm_spark.errors import InputError
 from rfm_spark.report.moves import IN_WORDS
 
 pytestmark = pytest.mark.slow_on_spark
 
 PAGE = Path(__file__).parents[2] / "conf" / "README.md"
+_ENDS = ("segmentation", "from_segment", "to_segment", "cause")
 JULY, AUGUST, AUGUST_2, SEPTEMBER = date(2020, 7, 1), date(2020, 8, 1), date(2020, 8, 2), date(2020, 9, 1)
 
 
@@ -145,6 +150,68 @@ def test_moves_are_shown_with_their_causes_in_words(spark, evolved):
     assert rfm_spark(spark, "show", config, "--as-of", JULY, "--moves").code == 2
 
 
+def test_moves_between_any_two_snapshots(spark, evolved):
+    """Between neighbours what their run has written; over several, what the two differ in, and nothing is written."""
+    config = Path(evolved.config.lake.path).parent / "project.yaml"
+    versions = {path.name: DeltaTable(path).version() for path in Path(evolved.config.lake.path).iterdir()}
+    written = [row.asDict() for row in evolved.read(spark, "segment_migrations").collect()]
+    for since, to in pairwise((JULY, AUGUST, AUGUST_2, SEPTEMBER)):
+        found = evolved.moves(spark, since, to)
+        assert sorted(map(repr, found)) == sorted(repr(row) for row in written if row["to_snapshot"] == to)
+    found = evolved.moves(spark, JULY, SEPTEMBER)
+    mine = [row for row in found if row["segmentation"] == "value"]
+    moved = {(r["from_segment"], r["to_segment"], r["cause"]): r["customers"] for r in mine if r["cause"] != "none"}
+    assert moved == {
+        ("recent", "frequent", "late_data"): 1,
+        ("recent", "frequent", "time_passing"): 1,  # `buys` would not be recent any more without what they bought
+        ("recent", "lapsed", "time_passing"): 2,
+        ("(new)", "recent", "new"): 1,
+        ("(new)", "lapsed", "new"): 1,  # `leaves` was gone in between, and is where they were
+    }
+    population = evolved.read(spark, "customer_segments").filter(f"snapshot_date = DATE'{SEPTEMBER}'").count()
+    assert sum(row["customers"] for row in found if row["to_segment"] != "(gone)") == population
+    asked = ("show", config, "--as-of", SEPTEMBER, "--moves", "--since")
+    assert f"value: Who?\n6 changes among 10 customers from {JULY} to {SEPTEMBER}" in rfm_spark(spark, *asked, JULY).out
+    links = json.loads(rfm_spark(spark, *asked, JULY, "--json").out)["links"]
+    assert sum(link["value"] for link in links) == sum(row["customers"] for row in found)
+    said = rfm_spark(spark, *asked, "2020-07-02")
+    assert said.code == 2
+    assert f"no snapshot of 2020-07-02 in {evolved.config.lake.path}; published: {JULY}, {AUGUST}" in said.log
+    assert (
+        rfm_spark(spark, *asked, SEPTEMBER).code
+        == rfm_spark(spark, "show", config, *asked[2:4], *asked[5:], JULY).code
+        == 2
+    )
+    assert {path.name: DeltaTable(path).version() for path in Path(evolved.config.lake.path).iterdir()} == versions
+
+
+@pytest.mark.on_sail
+def test_moves_are_told_by_what_the_later_snapshot_saw(spark, tmp_path):
+    """Not by events that came since; where earlier ones were changed since and are not kept, it says what to do."""
+    from rfm_spark import Project
+
+    june = bad.HEAD + "ages,2020-06-05,20\nbuys,2020-06-20,10\nbuys,2020-06-21,10\n"
+    bad.write(tmp_path, {"orders/june.csv": june, "crm.csv": "id\n"})
+    project = Project.load(_config(tmp_path), ["maintenance={retention_hours: 0, allow_short_retention: true}"])
+    project.run(spark, as_of=JULY)
+    bad.write(tmp_path, {"orders/july.csv": bad.HEAD + "buys,2020-07-20,60\n"})
+    project.run(spark, as_of=AUGUST)
+    told = project.moves(spark, JULY, AUGUST)
+    assert told == [row.asDict() for row in project.read(spark, "segment_migrations").sort(*_ENDS).collect()]
+    bad.write(tmp_path, {"orders/late.csv": bad.HEAD + "buys,2020-06-26,1\nages,2020-06-27,1\n"})
+    project.ingest(spark, as_of=SEPTEMBER)
+    assert project.moves(spark, JULY, AUGUST) == told
+    bad.write(tmp_path, {"orders/june.csv": june.replace(",20\n", ",30\n")})
+    project.run(spark, as_of=SEPTEMBER)
+    assert project.moves(spark, JULY, AUGUST) == told
+    for _ in range(2):  # the first leaves what readers were sent to
+        project.maintain(spark, as_of=SEPTEMBER)
+    with pytest.raises(InputError, match=f"restate the later snapshot first, `segment --as-of {AUGUST}`"):
+        project.moves(spark, JULY, AUGUST)
+    project.segment(spark, as_of=AUGUST)
+    assert {row["cause"] for row in project.moves(spark, JULY, AUGUST)} >= {"late_data"}
+
+
 @pytest.mark.on_sail
 def test_another_system_reads_the_feed_by_the_example(spark, evolved):
     """With deltalake alone, and what it has read it does not read again."""
@@ -165,8 +232,6 @@ def test_another_system_reads_the_feed_by_the_example(spark, evolved):
 @pytest.mark.on_sail
 def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     """An event of June that comes late changes no published snapshot; the next one at that date does, and says how."""
-    import shutil
-
     from rfm_spark import Project
 
     folder = tmp_path / "restated"
