@@ -4,6 +4,7 @@ import random
 import shutil
 from collections import defaultdict
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def test_a_merge_keeps_the_oldest_key_and_a_split_gives_back_the_other(spark, pr
     changes = [tuple(row) for row in Project.load(project).read(spark, "identity_changes").collect()]
     assert changes == [(run.run_id, "merge", kept, other)]
     assert all(merged[one] == key for one, key in before.items() if key != other)
-    gone = [row for row in run.migrations if row["to_segment"] == "(gone)"]
+    moves = run.migrations
+    gone = [row for row in moves if row["to_segment"] == "(gone)"]
     assert [(row["cause"], row["customers"]) for row in gone] == [("identity", 1)]
     run = Project.load(project, ["identity.blocked.values=[bob@example.com]"]).run(spark, DAY + timedelta(days=2))
     split = keys(spark, project)
@@ -93,6 +95,8 @@ def test_a_merge_keeps_the_oldest_key_and_a_split_gives_back_the_other(spark, pr
     assert run.counts["identity.split"] >= 1
     came = [row for row in run.migrations if row["from_segment"] == "(new)"]
     assert {row["cause"] for row in came} == {"identity"}
+    days = [DAY + timedelta(days=n) for n in range(3)]
+    assert [Project.load(project).moves(spark, *pair) for pair in pairwise(days)] == [moves, run.migrations]
 
 
 @pytest.mark.slow
