@@ -40,6 +40,7 @@ class Upkeep:
 
     def __init__(self, lake: Lake) -> None:
         self._lake, self._delta = lake, lake.delta
+        self._planned: dict[str, set[str]] = {}  # of a dry lake: tables that would lose files, and the dates they lose
 
     def mend(self, spec: TableSpec) -> list[Done]:
         """Bring a table that an older version made to its declared shape, and tell what cannot be mended.
@@ -84,6 +85,7 @@ class Upkeep:
             rows += self._change(table, partial(self._delta.drop, table, column, some)) or 0
         if not gone:
             return []
+        self._plan(table, gone)
         told = f", {rows:,} rows" if rows else ""
         span = gone[0] if len(gone) == 1 else f"{len(gone)} snapshots, {gone[0]} to {gone[-1]}"
         return [Done(table, "drop", span + told, {"snapshots_dropped": len(gone), "rows_dropped": rows})]
@@ -96,11 +98,14 @@ class Upkeep:
         """
         table, column = spec.name, spec.partitioned_by[-1] if spec.partitioned_by else None
         crowded = {folder: n for folder, n in self._partitions(table).items() if n > FILES_A_PARTITION}
+        if column:
+            crowded = {f: n for f, n in crowded.items() if _day(f, column) not in self._planned.get(table, ())}
         days = sorted({day for folder in crowded if column and (day := _day(folder, column))})
         if not crowded or (column and not days):
             return []
         where = f" in {len(crowded):,} partitions" if column else ""
         if self._lake.dry:
+            self._plan(table)
             return [Done(table, "compact", f"{sum(crowded.values()):,} files{where}")]
         done = self._change(table, lambda: self._delta.compact(table, column, days, BYTES_A_FILE))
         if done is None or not done.files:
@@ -115,7 +120,8 @@ class Upkeep:
         """
         table, oldest = spec.name, now - timedelta(hours=hours)
         later = [] if needed is None else since(needed, self._lake.commits(table))
-        if any(one.removes_files and one.at < _millis(oldest + _A_RUN) for one in later):
+        planned = needed is not None and table in self._planned and now < oldest + _A_RUN
+        if planned or any(one.removes_files and one.at < _millis(oldest + _A_RUN) for one in later):
             left = f"left: readers use version {needed}; run maintain again, or first what did not complete"
             return [Done(table, "vacuum", left)]
         if not vacuum_is_due(_millis(oldest), self._lake.commits(table)):
@@ -131,6 +137,11 @@ class Upkeep:
                 break
             version = one.version
         return version
+
+    def _plan(self, table: str, days: Iterable[str] = ()) -> None:
+        """Remember of a dry lake what would be removed, as what comes after it would find it removed just now."""
+        if self._lake.dry:
+            self._planned.setdefault(table, set()).update(days)
 
     def _partitions(self, table: str) -> dict[str, int]:
         return partitions(self._ask(table, lambda: self._delta.files(table)))

@@ -183,6 +183,25 @@ def test_snapshots_are_taken_out(lake_of, upkeep_of, frame, lake_path):
     assert min(seen.values()) > written
 
 
+def test_a_dry_lake_is_told_what_is_done(lake_of, upkeep_of, frame, lake_path):
+    """What is dropped is not compacted; and of what was removed just now files stay, which a short retention says."""
+    for n in range(12):
+        lake_of(f"run {n}").append(SNAPSHOT, frame(day(n % 2), f"c{n}").coalesce(1))
+    needed = next(lake_of("reader").commits("snapshots"))
+    now = datetime.fromtimestamp(needed.at / 1000, UTC)
+
+    def told_by(upkeep):
+        done = [*upkeep.drop(SNAPSHOT, [FIRST]), *upkeep.compact(SNAPSHOT)]
+        done += [one for hours in (0, 23, 24) for one in upkeep.vacuum(SNAPSHOT, hours, needed.version, now)]
+        return [(action, what.split(" to ")[0].split(",")[0]) for action, what in told(done)]
+
+    planned = told_by(upkeep_of(dry=True))
+    assert DeltaTable(f"{lake_path}/snapshots").version() == needed.version
+    left = ("vacuum", f"left: readers use version {needed.version}; run maintain again")
+    assert planned == [("drop", str(FIRST)), ("compact", "6 files in 1 partitions"), left, left]
+    assert told_by(upkeep_of()) == planned
+
+
 def test_a_table_of_an_older_version_is_mended(spark, lake_of, upkeep_of, frame, lake_path):
     table = f"{lake_path}/snapshots"
     old = TableSpec(
