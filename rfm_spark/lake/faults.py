@@ -19,7 +19,9 @@ _CONFLICTS = (
     "Failed to commit transaction",
     "Metadata changed since last commit",
     "FAILED_TO_MERGE_FIELDS",
-    "Schema mismatch between new and old data",  # frames have the table's columns, unless it has just got more
+    # frames have the table's columns, unless it has just got more
+    "Schema mismatch between new and old data",
+    "Cannot cast schema, number of fields does not match",
 )
 _OTHER_FEATURES = "Unsupported table features required"
 _NOT_KEPT = "|".join(  # of a data file, and of a commit, as Spark and as Sail say it
