@@ -19,9 +19,9 @@ from rfm_spark.steps.migrations import GONE, NEW, STAYED
 IN_WORDS = {
     "identity": "ids of several sources were joined to one person, or taken apart",
     "late_data": "events of before came late or were corrected",
-    "cut_points": "cut-points moved, which alone was enough",
+    "cut_points": "cut-points moved; nothing they did since was needed",
     "rules": "rules, criteria or the reference period changed",
-    "time_passing": "time passed, which alone was enough",
+    "time_passing": "time passed; nothing they did since was needed",
     "behaviour": "they did something",
     "new": "not in the snapshot before",
     "returned": "seen again, after they had been gone",

@@ -14,8 +14,8 @@ SEGMENT_MIGRATIONS = TableSpec(
         required(
             "cause",
             "string",
-            "none, new, returned, departed; identity: keys merged or split; or the first that alone changes the "
-            "segment: late_data, cut_points, rules, time_passing, behaviour",
+            "none, new, returned, departed; identity: keys merged or split; or the first that changes the segment, "
+            "alone or else together with those before it: late_data, cut_points, rules, time_passing, behaviour",
         ),
         required("customers", "bigint", "who made this move", "customers"),
         required(

@@ -15,7 +15,9 @@ from rfm_spark.errors import ConfigError
 from rfm_spark.report import reference, tables
 from rfm_spark.report.console import console
 from rfm_spark.report.explain import distance, scores
+from rfm_spark.report.moves import IN_WORDS
 from rfm_spark.report.show import known_table, print_segments
+from rfm_spark.steps import migrations
 
 
 def printed(*renderables, width: int = 140) -> str:
@@ -228,3 +230,13 @@ def test_readmes_segments_look_as_the_command_prints_them():
     assert len(profiles) == len(actions)
     shown = printed(tables.segments(profiles, config, config.segmentations[0]))
     assert "\n".join(line.rstrip() for line in shown.splitlines()) in README
+
+
+# --- moves -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_cause_has_words_that_hold_however_it_was_found():
+    """Alone, or together with the causes before it: so they claim neither."""
+    causes = {*migrations.ORDER, migrations.NEWCOMER, migrations.RETURNED, migrations.DEPARTED}
+    assert set(IN_WORDS) == causes
+    assert not any("alone" in words or "together" in words for words in IN_WORDS.values())
