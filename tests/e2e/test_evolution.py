@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from datetime import date
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -212,21 +213,22 @@ def test_moves_are_told_by_what_the_later_snapshot_saw(spark, tmp_path):
     assert {row["cause"] for row in project.moves(spark, JULY, AUGUST)} >= {"late_data"}
 
 
-@pytest.mark.on_sail
-def test_another_system_reads_the_feed_by_the_example(spark, evolved):
-    """With deltalake alone, and what it has read it does not read again."""
+@pytest.mark.parametrize("by", [pytest.param("deltalake", marks=pytest.mark.on_sail), "spark"])
+def test_another_system_reads_the_feed_by_the_example(spark, evolved, by):
+    """With deltalake or with Spark, and nothing of this project; what it has read it does not read again."""
     names: dict = {}
-    exec(compile(PAGE.read_text(encoding="utf-8").split("```py\n")[1].split("```")[0], str(PAGE), "exec"), names)
+    examples = [part.split("```")[0] for part in PAGE.read_text(encoding="utf-8").split("```py\n")[1:]]
+    exec(compile(examples[["deltalake", "spark"].index(by)], str(PAGE), "exec"), names)
     lake = evolved.config.lake.path
+    unread = partial(names["unread"], *([spark] if by == "spark" else []), lake)
     state: dict[tuple, str] = {}
-    found = list(names["unread"](lake, set()))
+    found = list(unread(set()))
     for _, changes in found:
-        for change in changes:
+        for change in changes.collect() if by == "spark" else changes:
             state[change["segmentation"], change["customer_key"]] = change["to_segment"]
-    current = evolved.read(spark, "current_segments").collect()
     there = {key: segment for key, segment in state.items() if segment != "(gone)"}
-    assert there == {(r["segmentation"], r["customer_key"]): r["segment"] for r in current}
-    assert [run for run, _ in names["unread"](lake, {run for run, _ in found[:-1]})] == [found[-1][0]]
+    assert there == _current(evolved, spark)
+    assert [run for run, _ in unread({run for run, _ in found[:-1]})] == [found[-1][0]]
 
 
 @pytest.mark.on_sail
