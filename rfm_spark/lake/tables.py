@@ -222,10 +222,11 @@ class Lake:
             empty = local_frame(self.spark, [], spec.types())
             self.append(spec, empty)
 
-    def define_view(self, name: str, table: str, conditions: Mapping[int, str]) -> None:
-        """Make or replace a view of the catalog: of some versions of a table the rows that meet a condition.
-
-        A column that a version does not have is null in its rows.
+    def define_view(
+        self, name: str, table: str, conditions: Mapping[int, str], query: str = "SELECT * FROM placed"
+    ) -> None:
+        """Make or replace a view of the catalog: a query of `placed`, the rows of some versions of a table that meet a
+        condition. A column that a version does not have is null in its rows.
         """
         with translated(f"view {name} in {self.place}"):
             known = {version: types(self.read(table, version)) for version in sorted(conditions)}
@@ -235,7 +236,8 @@ class Lake:
                 cells = (f"`{c}`" if c in there else f"CAST(NULL AS {columns[c]}) AS `{c}`" for c in columns)
                 rows = f"{self.place.identifier(table)} VERSION AS OF {version} WHERE {conditions[version]}"
                 parts.append(f"SELECT {', '.join(cells)} FROM {rows}")
-            self.spark.sql(f"CREATE OR REPLACE VIEW {self.place.identifier(name)} AS {' UNION ALL '.join(parts)}")
+            placed = f"WITH placed AS ({' UNION ALL '.join(parts)})"
+            self.spark.sql(f"CREATE OR REPLACE VIEW {self.place.identifier(name)} AS {placed} {query}")
 
     def verify(self) -> None:
         """Check that no other run has replaced a slice that this run wrote.

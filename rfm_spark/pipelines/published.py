@@ -183,20 +183,27 @@ def greatest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]
     return {table: max(one.get(table, -1), other.get(table, -1)) for table in one.keys() | other.keys()}
 
 
-def define_current_segments(lake: Lake) -> None:
-    """Make `current_segments` a view of the catalog, of the newest published snapshot of each segmentation.
+def define_views(lake: Lake) -> None:
+    """Make `current_segments` and `segment_history` views of the catalog, of what is published now.
 
-    It names the versions that hold them, so that no run that died shows in it, before or after.
+    They name the versions that hold it, so that no run that died shows in them, before or after.
     """
     now = published(lake)
     segments = now.current_segments()
     if segments is None:
         return
-    slices = sorted(map(tuple, segments.select("segmentation", "snapshot_date").distinct().collect()))
-    versions = now.holding("customer_segments", {day for _, day in slices})
+    table = schemas.CUSTOMER_SEGMENTS.name
+    versions = now.holding(table, [day for day, at in now.snapshots.items() if table in at])
+    newest = segments.select("segmentation", "snapshot_date").distinct().collect()
+    current = [(day, f"segmentation = '{name}' AND snapshot_date = DATE'{day}'") for name, day in sorted(newest)]
+    every = [(day, f"snapshot_date = DATE'{day}'") for day in versions]
+    lake.define_view(CURRENT, table, _by_version(versions, current))
+    lake.define_view(HISTORY, table, _by_version(versions, every), segment_history.STAYS)
+
+
+def _by_version(versions: Mapping[date, int], rows: Iterable[tuple[date, str]]) -> dict[int, str]:
+    """For each version one condition: any of those of the snapshots that it holds."""
     wanted: dict[int, list[str]] = {}
-    for name, day in slices:
-        rows = f"(segmentation = '{name}' AND snapshot_date = DATE'{day}')"
-        wanted.setdefault(versions[day], []).append(rows)
-    conditions = {version: " OR ".join(rows) for version, rows in wanted.items()}
-    lake.define_view(CURRENT, "customer_segments", conditions)
+    for day, condition in rows:
+        wanted.setdefault(versions[day], []).append(f"({condition})")
+    return {version: " OR ".join(conditions) for version, conditions in wanted.items()}

@@ -18,7 +18,7 @@ from rfm_spark.errors import ConflictError, RfmSparkError
 from rfm_spark.lake import Done, Lake, cause
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.kept import Kept
-from rfm_spark.pipelines.published import COMPLETE, define_current_segments, greatest, published
+from rfm_spark.pipelines.published import COMPLETE, define_views, greatest, published
 
 
 class Stage:
@@ -116,7 +116,7 @@ def recorded(run: Run) -> Iterator[None]:
         finally:
             run.release()
         if run.config.lake.catalog and not run.dry:
-            define_current_segments(run.lake)
+            define_views(run.lake)
 
 
 def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:

@@ -6,6 +6,20 @@ from pyspark.sql import functions as F
 from rfm_spark.sql import within
 
 _KEY = ["segmentation", "customer_key", "segment"]
+STAYS = """
+SELECT segmentation, customer_key, segment, min(snapshot_date) AS valid_from,
+  max_by(later, number) AS valid_to, count(*) AS snapshots
+FROM (
+  SELECT *, row_number() OVER (PARTITION BY segmentation, customer_key, segment ORDER BY number) AS nth
+  FROM placed JOIN (
+    SELECT segmentation, snapshot_date, row_number() OVER (PARTITION BY segmentation ORDER BY snapshot_date) AS number,
+      lead(snapshot_date) OVER (PARTITION BY segmentation ORDER BY snapshot_date) AS later
+    FROM (SELECT DISTINCT segmentation, snapshot_date FROM placed)
+  ) USING (segmentation, snapshot_date)
+  WHERE segment IS NOT NULL
+)
+GROUP BY segmentation, customer_key, segment, number - nth
+"""  # what `stays` gives, for a view
 
 
 def stays(placed: DataFrame) -> DataFrame:

@@ -1,4 +1,5 @@
-"""A lake in a catalog: the same tables, and `current_segments` a view that any session of the catalog reads."""
+"""A lake in a catalog: the same tables, and `current_segments` and `segment_history` views that any session of the
+catalog reads."""
 
 from datetime import date
 
@@ -6,13 +7,16 @@ import pytest
 from e2e import faults
 from e2e.faults import FIRST, LATER, SECOND
 
+from rfm_spark.schemas import SEGMENT_HISTORY
+
+HISTORY = "spark_catalog.tiny.segment_history"
 IN_CATALOG = "lake={catalog: spark_catalog, schema: tiny}"
 _EVERYBODY = "{name: everybody, otherwise: true, action: {decision: Write, channel: email, message: hello}}"
 
 
 @pytest.mark.slow
 @pytest.mark.spark_only
-def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monkeypatch):
+def test_what_is_published_is_seen_in_views(spark, tmp_path, monkeypatch):
     from rfm_spark import Project
 
     config = faults.write_project(tmp_path)
@@ -20,20 +24,25 @@ def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monk
     try:
         tiny.run(spark, as_of=FIRST)
         assert view(spark) == sorted(map(tuple, tiny.read(spark, "current_segments").collect()))
+        assert history(spark) == stays(spark, tiny)
         with monkeypatch.context() as patched:
             faults.kill_after(patched, "segment_profiles")
             with pytest.raises(faults.Killed):
                 tiny.segment(spark, as_of=SECOND)
         assert {row[0] for row in view(spark)} == {FIRST}
+        assert {row[3:] for row in history(spark)} == {(FIRST, None, 1)}
         tiny.segment(spark, as_of=SECOND)
         assert {row[0] for row in view(spark)} == {SECOND}
         assert view(spark) == sorted(map(tuple, tiny.read(spark, "current_segments").collect()))
+        assert history(spark) == stays(spark, tiny)
+        assert {row[3:] for row in history(spark)} >= {(FIRST, SECOND, 1), (SECOND, None, 1), (FIRST, None, 2)}
         before = view(spark)
         policy = "maintenance={keep: {daily: 1, yearly: 0}, retention_hours: 0, allow_short_retention: true}"
         short = Project.load(config, [IN_CATALOG, policy])
         for _ in range(2):  # the second deletes the files of what the first has dropped
             short.maintain(spark, as_of=date(2030, 1, 1))
             assert view(spark) == before
+            assert history(spark) == stays(spark, tiny)
         assert {row["snapshot_date"] for row in tiny.read(spark, "customer_metrics").collect()} == {SECOND}
 
         # a run that dies at the published date, and then others that end: each view is of what is published
@@ -49,8 +58,21 @@ def test_current_segments_is_a_view_of_published_snapshots(spark, tmp_path, monk
         other.segment(spark, as_of=LATER)
         assert {row[:2] for row in view(spark)} == {(SECOND, "value"), (LATER, "other")}
         assert view(spark) == sorted(map(tuple, other.read(spark, "current_segments").collect()))
+        assert history(spark) == stays(spark, other)
+        types = [(field.name, field.dataType.simpleString()) for field in spark.table(HISTORY).schema]
+        assert types == SEGMENT_HISTORY.types()
     finally:
         spark.sql("DROP SCHEMA IF EXISTS tiny CASCADE")
+
+
+def history(spark) -> list[tuple]:
+    """The rows of the other view."""
+    return sorted(map(tuple, spark.table(HISTORY).collect()), key=str)
+
+
+def stays(spark, tiny) -> list[tuple]:
+    """What the project reads."""
+    return sorted(map(tuple, tiny.read(spark, "segment_history").collect()), key=str)
 
 
 def view(spark) -> list[tuple]:
