@@ -3,6 +3,7 @@
 Steps and pipelines are the same on every engine. Where a module has two ways, it asks for the ability, not the name.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -46,6 +47,8 @@ class Engine:
 
 NAMES = ("spark", "sail")
 ONLY_SPARK = "needs --engine spark, found sail"
+# any other character of a folder Sail 0.7 escapes, once or twice: rows and log would lie in folders beside it
+_ESCAPED = re.compile(r"[^\w\-./!$&'()+,;=:@]", re.ASCII)
 _of_session: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
 
 
@@ -89,6 +92,9 @@ def require(engine: str, config: ProjectConfig, *, writes: bool = False) -> None
     faults = [fault for source in config.sources for fault in _of_source(source)]
     if config.lake.catalog:
         faults.append(Fault("lake.catalog", f"a catalog {ONLY_SPARK}; or give lake.path"))
+    path = config.lake.path or ""
+    if (escaped := _ESCAPED.search(path)) and ("://" not in path or path.startswith("file:")):
+        faults.append(Fault("lake.path", f"{escaped[0]!r} in {path} {ONLY_SPARK}; or give a folder without it"))
     if config.lake.change_data_feed and writes:
         faults.append(Fault("lake.change_data_feed", f"writing it {ONLY_SPARK}, which can read such tables"))
     if faults:

@@ -1,5 +1,6 @@
 """Which engine a session is of, and what only Spark can run; no engine is started."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -65,3 +66,18 @@ def test_what_only_spark_runs_is_refused_all_at_once(tmp_path):
     assert "lake.change_data_feed" not in [fault.path for fault in caught.value.faults]
     with pytest.raises(ConfigError, match="found flink, expected spark or sail"):
         engines.require("flink", config)
+
+
+@pytest.mark.parametrize("folder", ["my lake", "größe", "100%", "a#b", "a?b", "a[1]", "a~b"])
+def test_a_lake_in_a_folder_that_sail_would_escape_is_refused(tmp_path, folder):
+    """Whatever reads or writes it; a source, and what is no folder of this machine, may be called so."""
+    data = project()
+    put(data, "sources.0.path", f"{folder}/orders.csv")
+    config = load(write(tmp_path / "project.yaml", data), lake=str(tmp_path / folder))
+    engines.require("spark", config)
+    character = next(one for one in folder if one in " ö%#?[~")
+    message = f"lake.path: '{character}' in {tmp_path / folder} needs --engine spark, found sail; or give a folder"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        engines.require("sail", config)
+    engines.require("sail", load(tmp_path / "project.yaml", lake="s3://bucket/my lake"))
+    engines.require("sail", load(tmp_path / "project.yaml", lake=str(tmp_path / "ann's+ben's")))
