@@ -15,7 +15,7 @@ from rfm_spark.engines import ONLY_SPARK
 from rfm_spark.errors import ConfigError, Fault, InputError, RfmSparkError
 from rfm_spark.lake import cause
 from rfm_spark.sources import parquet_files, text_files
-from rfm_spark.sources.columns import FILE, is_on, options_of, place
+from rfm_spark.sources.columns import FILE, is_on, one_value_each, options_of, place
 from rfm_spark.sources.files import as_in_rows, files, folders, with_folders
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
 from rfm_spark.sources.messages import NoRows, no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
@@ -73,7 +73,7 @@ def _first_cells(spark: SparkSession, source: Source, options: dict[str, str], f
 def _json(spark: SparkSession, source: Source, found: list[str], options: dict[str, str]) -> DataFrame:
     if is_on(options, "multiLine"):
         refuse_json_lines(spark, source)
-    frame = text_files.json_frame(spark, found, options)
+    frame = text_files.json_frame(spark, found, options, one_value_each(source))
     if frame is None:
         raise NoRows(no_rows(source, "no JSON object"))
     lower = [name.lower() for name in frame.columns]

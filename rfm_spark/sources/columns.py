@@ -33,6 +33,13 @@ def extra_columns(source: Source) -> list[str]:
     return [name for name in source.columns if name not in CANONICAL_COLUMNS] if source.kind == "events" else []
 
 
+def one_value_each(source: Source) -> set[str]:
+    """Columns of a source, in lower case, that hold one value a row: what canonical columns, ids and types are of."""
+    mapped = [expression for name, expression in source.columns.items() if name in CANONICAL_COLUMNS]
+    named = [one.column for one in (*mapped, *source.ids.values()) if one.column]
+    return {name.lower() for name in (*named, *source.types)}
+
+
 def order_is_event(source: Source, raw_names: Iterable[str]) -> bool:
     """Whether every row is an order of its own: `order_id: event_id`, and no column is called so."""
     order = source.columns.get("order_id")

@@ -16,7 +16,7 @@ from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
 from rfm_spark.session import JAVA_CHARSETS
 from rfm_spark.sources import by_file, database_rows
-from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, is_on, options_of, place
+from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, is_on, one_value_each, options_of, place
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
 from rfm_spark.sources.messages import (
     FILE_IN_MESSAGE,
@@ -127,6 +127,8 @@ def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | N
         fields = [field for field in inferred.fields if field.name != CORRUPT]
         if not fields:
             raise NoRows(no_rows(source, "no JSON object"))
+        texts = one_value_each(source)  # an object where a value is expected is a bad row, and no bad file
+        fields = [T.StructField(f.name, T.StringType() if f.name.lower() in texts else f.dataType) for f in fields]
         schema = T.StructType([*fields, T.StructField(CORRUPT, T.StringType())])
         frame = spark.read.options(**options, **KEEP_ALL).schema(schema).json(paths)
     else:

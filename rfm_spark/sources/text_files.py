@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from itertools import islice
 from typing import Any
@@ -54,15 +54,18 @@ def csv_frame(
     return listed(spark, files).mapInArrow(partial(each_file, batches), schema)
 
 
-def json_frame(spark: SparkSession, files: Sequence[str], options: Mapping[str, str]) -> DataFrame | None:
+def json_frame(
+    spark: SparkSession, files: Sequence[str], options: Mapping[str, str], texts: Container[str] = ()
+) -> DataFrame | None:
     """One row an object of a line, or with multiLine of the one document of a file, malformed ones too.
 
-    Reads: the files, twice, since the columns are what the objects have; see `csv_frame`.
+    Reads: the files, twice, since the columns are what the objects have; see `csv_frame`. `texts`: names, in lower
+        case, of fields that are text whatever they hold.
     Returns: the objects' fields by name, texts as written, objects as structs, arrays as arrays; `_corrupt_record`
         (the text of what is no JSON object, else null); `_file`. None where no file holds an object with a field.
-    Rules: Spark's. A field that is an object here and a text there is JSON text. An array at the top is a row an
-        object. What follows a value on its line is ignored. Where an object is expected, "" makes the field null and
-        the row malformed.
+    Rules: Spark's. A field that is an object here and a text there, or of `texts`, is JSON text. An array at the top is
+        a row an object. What follows a value on its line is ignored. Where an object is expected, "" makes the field
+        null and the row malformed.
     Raises: see `csv_frame`.
     """
     encoding = options.get("encoding", options.get("charset"))
@@ -73,6 +76,7 @@ def json_frame(spark: SparkSession, files: Sequence[str], options: Mapping[str, 
     kind.pop(CORRUPT, None)
     if not kind:
         return None
+    kind |= {name: "string" for name in kind if name.lower() in texts}
     schema = _spark_type(kind | {CORRUPT: "string", FILE: "string"})
     return named.mapInArrow(partial(each_file, partial(_json_batches, records, kind)), schema)
 

@@ -291,6 +291,17 @@ DELIVERIES = [
         {"format": "json", "columns": COLUMNS | {"source_customer_id": {"sql": "who.id"}}},
         quarantined=2,
     ),
+    Delivery(
+        "json_objects",
+        {
+            "f.json": '{"id":{"a":1},"date":"2011-01-02","amount":{"v":5},"price":[2]}\n'
+            '{"id":{"a":1},"date":[1],"price":[3]}\n{"id":{"a":1},"date":"2011-01-02"}\n'
+        },
+        [],
+        {"not_a_number:amount": 1, "not_a_number:price": 2, "unparseable_time": 1, "missing_amount": 2},
+        {"format": "json", "types": {"price": "int"}, "options": {}},
+        quarantined=3,
+    ),
 ]
 
 # What comes first and what comes later of two sources that declare what identifies a row.

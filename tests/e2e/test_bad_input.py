@@ -245,11 +245,6 @@ UNREADABLE = {
         {"format": "json", "path": "in", "options": {"multiline": "True"}},
         "one JSON object a line.*take that option out",
     ),
-    "json object as a value": (
-        {"in/f.json": '{"id":{"a":1},"date":"2011-01-02","amount":5}\n'},
-        {"format": "json", "path": "in"},
-        "column id holds struct<a:string>, expected one value for source_customer_id",
-    ),
     "parquet that is text": ({"in/f.parquet": bad.GOOD}, {"format": "parquet", "path": "in"}, "cannot read .*damaged"),
     "parquet that is empty": (
         {"in/f.parquet": ""},
@@ -289,6 +284,13 @@ def test_parquet_files_of_different_types(spark, tmp_path):
         spark.sql(f"select 'A1' id, '2011-01-02' date, {value} amount").write.parquet(str(tmp_path / "in" / name))
     message = "source orders: the files of .* differ in type: amount is .* and .*; make them one type"
     fails(spark, tmp_path, [bad.source_of("orders", "in/*", format="parquet")], InputError, message)
+
+
+def test_a_parquet_column_of_structs_is_no_value(spark, tmp_path):
+    row = "select named_struct('a', 1) id, '2011-01-02' date, 5 amount"
+    spark.sql(row).write.parquet(str(tmp_path / "in"))
+    message = "column id holds struct<a:int>, expected one value for source_customer_id"
+    fails(spark, tmp_path, [bad.source_of("orders", "in", format="parquet")], InputError, message)
 
 
 @pytest.mark.spark_only

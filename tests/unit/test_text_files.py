@@ -195,6 +195,7 @@ def test_names_of_json_columns_that_differ_only_in_capitals_are_refused(monkeypa
     frame = SimpleNamespace(columns=["Id", "id", "n", "_corrupt_record", "_file"])
     monkeypatch.setattr(text_files, "json_frame", lambda *_: frame)
     source = SimpleNamespace(name="orders", format="json", path=str(tmp_path), table=None, options={})
+    vars(source).update(columns={}, ids={}, types={})
     with pytest.raises(InputError, match=r"source orders: column Id, id stands twice in the objects of .*; rename one"):
         by_file.load(None, source)
 
