@@ -37,7 +37,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         delivered = ledger.delivery(run.lake, run.config, rates)
         spans = watermarks.spans(run.lake, run.config, rates.until(date.max))
         mapped = _mapped(run, run.config.event_sources(), delivered, spans)
-        _require_types(run, mapped)
+        mapped = _as_stored(run, mapped)
         conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
@@ -176,19 +176,25 @@ def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> ide
     return people
 
 
-def _require_types(run: Run, mapped: Mapping[str, DataFrame]) -> None:
-    """Check that extra columns are still of the type that `events` has them in. Raises: InputError."""
-    there = run.lake.place.types_of("events") or {}
-    changed = [
-        f"sources.{source.name}.columns.{name}: found {now}, and events has it as {there[name]}; cast it to that in "
-        "{sql: …}, or give it another name"
-        for source in run.config.event_sources()
-        if source.name in mapped
-        for name in sources.extra_columns(source)
-        if name in there and (now := mapped[source.name].schema[f"c_{name}"].dataType.simpleString()) != there[name]
-    ]
+def _as_stored(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    """The rows with extra columns of the types that `events` has them in. Raises: InputError for other types."""
+    there, as_stored, changed = run.lake.place.types_of("events") or {}, dict(mapped), []
+    for source in run.config.event_sources():
+        for name in sources.extra_columns(source) if source.name in mapped else []:
+            frame, column = as_stored[source.name], f"c_{name}"
+            now = frame.schema[column].dataType.simpleString()
+            if now == there.get(name, now):
+                continue
+            if sources.fits(frame, column, there[name]):
+                as_stored[source.name] = frame.withColumn(column, F.col(column).cast(there[name]))
+                continue
+            changed.append(
+                f"sources.{source.name}.columns.{name}: found {now}, and events has it as {there[name]}; cast it to "
+                "that in {sql: …}, or give it another name"
+            )
     if changed:
         raise InputError("; ".join(changed))
+    return as_stored
 
 
 def _with_files_of(orphans: DataFrame, delivered: ledger.Delivery) -> ledger.Delivery:

@@ -4,7 +4,7 @@ One row stays one row: nothing is judged here, so nothing is lost here. Text for
 try-cast before any SQL sees them, and each canonical column is a source column or SQL over the source's columns.
 
 `listing` says which files there are, `reading` makes frames of raw columns, `mapping` canonical ones of them,
-`messages` says what is wrong with a source.
+`united` takes files of differing types together, `messages` says what is wrong with a source.
 """
 
 from collections.abc import Collection
@@ -16,8 +16,9 @@ from rfm_spark.sources.columns import FILE, extra_columns, place
 from rfm_spark.sources.mapping import canonical
 from rfm_spark.sources.messages import NoRows, missing_columns
 from rfm_spark.sources.reading import cause, load
+from rfm_spark.sources.united import fits
 
-__all__ = ["FILE", "NoRows", "canonical", "cause", "extra_columns", "missing_columns", "place", "read"]
+__all__ = ["FILE", "NoRows", "canonical", "cause", "extra_columns", "fits", "missing_columns", "place", "read"]
 
 
 def read(spark: SparkSession, source: Source, chosen: Collection[str] | None = None) -> DataFrame:

@@ -9,6 +9,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from rfm_spark.config.source import Source
 from rfm_spark.engines import ONLY_SPARK
@@ -19,6 +20,7 @@ from rfm_spark.sources.columns import FILE, is_on, one_value_each, options_of, p
 from rfm_spark.sources.files import as_in_rows, files, folders, with_folders
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
 from rfm_spark.sources.messages import NoRows, no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
+from rfm_spark.sources.united import united
 from rfm_spark.sql import union
 
 _FEW = 4
@@ -87,27 +89,42 @@ def _json(spark: SparkSession, source: Source, found: list[str], options: dict[s
 
 def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame:
     """A frame a file, which the engine divides among its tasks; many files as one, which it plans faster."""
-    frames, types, alike = [], dict[str, str](), dict[tuple, DataFrame]()
+    frames, schemas, of_types = list[DataFrame](), dict[str, T.StructType](), dict[str, set[T.DataType]]()
     for file in found:
-        try:
-            frame = spark.read.parquet(file)
-            own = {field.name.lower(): field.dataType.simpleString() for field in frame.schema}
-        except Exception as error:  # the class differs by what is wrong with the file
-            raise _unreadable(source, file, error) from None
-        if not own:
-            raise InputError(unreadable_file(source, file))
-        if differing := [name for name, type_ in own.items() if types.get(name, type_) != type_]:
-            told = ", ".join(f"{name} is {types[name]} and {own[name]}" for name in differing)
-            raise InputError(
-                f"source {source.name}: the files of {place(source)} differ in type: {told}; make them one type"
-            )
-        types |= own
-        frames.append(frame.withColumn(FILE, F.lit(file)))
-        alike[tuple(own.items())] = frames[-1]
+        frame, schemas[file] = _parquet_file(spark, source, file)
+        frames.append(frame)
+        for field in schemas[file]:
+            of_types.setdefault(field.name.lower(), set()).add(field.dataType)
     if len(found) <= _FEW:
-        return union(frames)
+        return united(source, frames)
     # not of all: a plan as deep as there are files would end the process
-    return parquet_files.parquet_frame(spark, found, union(alike.values()).schema)
+    differing = [name for name, types in of_types.items() if len(types) > 1]
+    alike: dict[tuple, list[str]] = {}
+    for file, schema in schemas.items():
+        own = {field.name.lower(): field.dataType for field in schema}
+        alike.setdefault(tuple(own.get(name) for name in differing), []).append(file)
+    return united(source, [_parquet_files(spark, files, [schemas[file] for file in files]) for files in alike.values()])
+
+
+def _parquet_file(spark: SparkSession, source: Source, file: str) -> tuple[DataFrame, T.StructType]:
+    try:
+        frame = spark.read.parquet(file)
+        schema = frame.schema
+    except Exception as error:  # the class differs by what is wrong with the file, or is of a type it does not read
+        try:
+            schema = parquet_files.schema_of(file)
+        except Exception:
+            raise _unreadable(source, file, error) from None
+        frame = _parquet_files(spark, [file], [schema])
+    if not schema.fields:
+        raise InputError(unreadable_file(source, file))
+    return frame.withColumn(FILE, F.lit(file)), schema
+
+
+def _parquet_files(spark: SparkSession, files: list[str], schemas: list[T.StructType]) -> DataFrame:
+    fields = {field.name.lower(): field for schema in reversed(schemas) for field in schema}
+    whole = T.StructType([*fields.values(), T.StructField(FILE, T.StringType())])
+    return parquet_files.parquet_frame(spark, files, whole)
 
 
 def _unreadable(source: Source, file: str, error: Exception) -> RfmSparkError:

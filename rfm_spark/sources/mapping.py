@@ -10,6 +10,7 @@ from rfm_spark.config.source import CANONICAL_COLUMNS, EventType, Source
 from rfm_spark.errors import ConfigError, Fault, InputError
 from rfm_spark.sources.columns import BASE_ID, CORRUPT, FILE, ORDER_IS_EVENT, RAW, TYPE_FAULT, listed, order_is_event
 from rfm_spark.sources.messages import require_columns
+from rfm_spark.sources.united import widened
 from rfm_spark.sql import ISO_DAY, as_text, quoted, try_decimal, type_of
 
 _NUMERIC = ("tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long", "float", "double", "decimal")
@@ -25,7 +26,7 @@ def canonical(raw: DataFrame, source: Source) -> DataFrame:
     typed = raw.select(
         FILE,
         F.struct(*(F.col(quoted(name)) for name in names)).alias(RAW),
-        *(_typed(raw, name, _declared_type(source, name)).alias(name) for name in names if name != CORRUPT),
+        *(_typed(raw, name, _type_in_sql(source, raw.schema[name])).alias(name) for name in names if name != CORRUPT),
         *(fault.alias(name) for name, fault in _type_faults(raw, source, names).items()),
         _event_base(raw, source, names).alias(BASE_ID),
         F.lit(order_is_event(source, names)).alias(ORDER_IS_EVENT),
@@ -41,8 +42,10 @@ def canonical(raw: DataFrame, source: Source) -> DataFrame:
     return typed.withColumns(mapped)
 
 
-def _declared_type(source: Source, name: str) -> str | None:
-    return next((type_ for column, type_ in source.types.items() if column.lower() == name.lower()), None)
+def _type_in_sql(source: Source, field: T.StructField) -> str | None:
+    """What a column is cast to: its declared type, or what holds all rows where files differ; None: as it is."""
+    declared = (type_ for column, type_ in source.types.items() if column.lower() == field.name.lower())
+    return next(declared, widened(field))
 
 
 def _typed(raw: DataFrame, name: str, declared: str | None) -> Column:
@@ -137,7 +140,7 @@ def _column(typed: DataFrame, source: Source, alias: str, expression: Expression
                 f"{alias[2:]}; reach inside with {{sql: …}}"
             )
         return as_read  # a canonical column parses itself
-    return _cast(typed, as_read, data_type, _declared_type(source, name))
+    return _cast(typed, as_read, data_type, _type_in_sql(source, raw[name]))
 
 
 def _event_type(typed: DataFrame, source: Source, event_type: EventType) -> Column:

@@ -16,7 +16,6 @@ from rfm_spark.sources.columns import CORRUPT, listed, order_is_event, place
 from rfm_spark.sql import first_line
 
 FILE_IN_MESSAGE = re.compile(r"while reading file ([^{\s]\S*?)\.?\s")  # and no f-string in a traceback
-_SEVERAL_TYPES = re.compile(r'schema:\s*"STRUCT<(.*)>"')
 
 
 class NoRows(InputError):
@@ -99,8 +98,6 @@ def explain_unreadable(source: Source, error: Exception) -> str:
         return f"source {source.name}: no table {where} in the catalog; check its name and your rights"
     if "UNABLE_TO_INFER_SCHEMA" in text:
         return no_rows(source, "no readable file")
-    if "CANNOT_MERGE_SCHEMAS" in text:
-        return f"source {source.name}: the files of {where} differ in type: {_differing(text)}; make them one type"
     if file := FILE_IN_MESSAGE.search(text + " "):
         return unreadable_file(source, file[1])
     return f"source {source.name}: cannot read {where} as {source.format}: {without_secrets(first_line(error))}"
@@ -112,15 +109,6 @@ def unreadable_file(source: Source, file: str) -> str:
         f"source {source.name}: cannot read {unquote(urlparse(file).path)} as {source.format}: it is cut off, damaged "
         "or of another format or type than the others; deliver it again or take it out"
     )
-
-
-def _differing(text: str) -> str:
-    """Column and types of what two schemas in a message of Spark do not agree on."""
-    schemas = [dict(re.findall(r"(\w+): (\w+)", found)) for found in _SEVERAL_TYPES.findall(text)]
-    if len(schemas) != 2:
-        return "a column"
-    one, other = schemas
-    return ", ".join(f"{n} is {t} and {other[n]}" for n, t in one.items() if other.get(n, t) != t) or "a nested column"
 
 
 def refuse_json_lines(spark: SparkSession, source: Source) -> None:

@@ -1,13 +1,14 @@
 """Files and tables as frames of raw columns, read by the engine itself, which keeps the rows that it cannot parse."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote, urlparse
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -15,7 +16,7 @@ from rfm_spark import databases, engines
 from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
 from rfm_spark.session import JAVA_CHARSETS
-from rfm_spark.sources import by_file, database_rows
+from rfm_spark.sources import by_file, database_rows, parquet_files
 from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, is_on, one_value_each, options_of, place
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
 from rfm_spark.sources.messages import (
@@ -28,11 +29,15 @@ from rfm_spark.sources.messages import (
     refuse_json_lines,
     unreadable_file,
 )
+from rfm_spark.sources.united import united, widened
 from rfm_spark.sql import quoted, union
 
 _SPARKS_ENCODINGS = ("us-ascii", "iso-8859-1", "utf-8", "utf-16be", "utf-16le", "utf-16", "utf-32")
 # whatever a source's options say, a row that does not parse is kept
 KEEP_ALL = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT, "columnPruning": "false"}
+_DIFFERING = ("CANNOT_MERGE_SCHEMAS", "TIMESTAMP(NANOS")
+_Times = tuple[tuple[str, str], ...]  # names of columns, and what they are to be
+_NANOSECONDS = "spark.sql.legacy.parquet.nanosAsLong"
 _UNREADABLE = ("FAILED_READ_FILE", "CANNOT_MERGE_SCHEMAS", "CANNOT_INFER", "Unsupported encoding", "charset")
 # what SQL or a datetime pattern can raise at a row, even where the engine is told to give null
 _SQL_FAILURE = re.compile(
@@ -59,7 +64,9 @@ def load(spark: SparkSession, source: Source, chosen: Collection[str] | None = N
         if chosen is not None and (missing := missing_columns(source, frame.columns)):
             known = {field.name.lower(): field for field in _load_files(spark, source, None).schema}
             fields = [known[name.lower()] for name in missing if name.lower() in known]
-            frame = frame.select("*", *(F.lit(None).cast(field.dataType).alias(field.name) for field in fields))
+            frame = frame.select(
+                "*", *(F.lit(None).cast(widened(field) or field.dataType).alias(field.name) for field in fields)
+            )
         return frame
     except RfmSparkError:
         raise
@@ -132,8 +139,95 @@ def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | N
         schema = T.StructType([*fields, T.StructField(CORRUPT, T.StringType())])
         frame = spark.read.options(**options, **KEEP_ALL).schema(schema).json(paths)
     else:
-        frame = spark.read.options(**{"mergeSchema": "true", **options}).parquet(*paths)
+        return _parquet(spark, source, paths, options, chosen)
     return frame.select("*", F.col("_metadata.file_path").alias(FILE))
+
+
+def _parquet(
+    spark: SparkSession, source: Source, paths: list[str], options: dict[str, str], chosen: Collection[str] | None
+) -> DataFrame:
+    """The rows of the files, whose types may differ; Spark itself merges only what is alike."""
+    options = {"mergeSchema": "true", **options}
+    try:
+        frame = spark.read.options(**options).parquet(*paths)
+        frame.schema  # noqa: B018 - over Connect it is asked for only now
+        return frame.select("*", F.col("_metadata.file_path").alias(FILE))
+    except Exception as error:  # the class differs between classic and Connect
+        if not any(word in str(error) for word in _DIFFERING):
+            raise
+    files = sorted(chosen if chosen is not None else _listed(spark, source).inputFiles())
+    options = {**_base_path(spark, source), **options}
+    alike: dict[tuple[T.StructType, _Times], list[str]] = {}
+    for some, schema, times in _alike(spark, source, files, options):
+        alike.setdefault((schema, times), []).extend(some)
+    frames = []
+    for (schema, times), members in alike.items():
+        # by the schema, since Spark would not infer it again
+        frame = spark.read.options(**options).schema(schema).parquet(*map(literal, members))
+        frame = frame.select("*", F.col("_metadata.file_path").alias(FILE))
+        frames.append(frame.withColumns({name: _microseconds(name, type_) for name, type_ in times}))
+    return united(source, frames)
+
+
+def _alike(
+    spark: SparkSession, source: Source, files: list[str], options: dict[str, str]
+) -> Iterator[tuple[list[str], T.StructType, _Times]]:
+    """Files with the columns that all of them have in the same types, and those that are times in nanoseconds."""
+    try:
+        schema = spark.read.options(**options).parquet(*map(literal, files)).schema
+    except Exception as error:
+        told = str(error)
+        if not any(word in told for word in _DIFFERING) or ("CANNOT_MERGE_SCHEMAS" in told and len(files) == 1):
+            raise
+    else:
+        yield files, schema, ()
+        return
+    if "CANNOT_MERGE_SCHEMAS" in told:
+        half = len(files) // 2
+        yield from _alike(spark, source, files[:half], options)
+        yield from _alike(spark, source, files[half:], options)
+        return
+    with _nanoseconds_as_numbers(spark, source):
+        for times, members in _by_nanoseconds(source, files).items():
+            yield from ((some, schema, times) for some, schema, _ in _alike(spark, source, members, options))
+
+
+def _by_nanoseconds(source: Source, files: list[str]) -> dict[_Times, list[str]]:
+    """The files by their times in nanoseconds, which their footers tell and Spark does not."""
+    alike: dict[_Times, list[str]] = {}
+    for file in files:
+        try:
+            times = parquet_files.nanoseconds(file)
+        except Exception:  # no pyarrow, or a place that it does not reach
+            raise _no_nanoseconds(source) from None
+        alike.setdefault(tuple(times.items()), []).append(file)
+    return alike
+
+
+def _microseconds(name: str, type_: str) -> Column:
+    return F.expr(f"timestamp_micros({quoted(name)} div 1000)").cast(type_)
+
+
+@contextmanager
+def _nanoseconds_as_numbers(spark: SparkSession, source: Source) -> Iterator[None]:
+    """While it is inferred what columns there are."""
+    was = spark.conf.get(_NANOSECONDS, "false")
+    try:
+        spark.conf.set(_NANOSECONDS, "true")
+    except Exception:
+        raise _no_nanoseconds(source) from None
+    try:
+        yield
+    finally:
+        spark.conf.set(_NANOSECONDS, str(was))
+
+
+def _no_nanoseconds(source: Source) -> InputError:
+    return InputError(
+        f"source {source.name}: found times in nanoseconds (TIMESTAMP(NANOS)) in files of {place(source)}, expected "
+        "microseconds: write them so (with pandas, coerce_timestamps='us'); or install pyarrow, by which they are read "
+        "where this process reaches the files"
+    )
 
 
 def _listed(spark: SparkSession, source: Source) -> DataFrame:

@@ -3,14 +3,17 @@
 import os
 import shutil
 from datetime import date, timedelta
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from e2e import bad_input as bad
 from e2e import shipped
 
 pytestmark = pytest.mark.on_sail
@@ -82,3 +85,32 @@ def test_day_by_day_ends_as_one_run(spark, days, tmp_path, last, deliveries):
     found, at_once = contents(spark, done), contents(spark, whole)
     for table in TABLES:
         assert found[table] == at_once[table], table
+
+
+def test_parquet_files_whose_types_differ_day_by_day_and_at_once(spark, tmp_path):
+    """As pandas writes a day without rows, and one whose numbers are whole; an extra column keeps its type."""
+    from rfm_spark import Project
+
+    days = [
+        {"amount": [3.5], "seen": ["x"]},
+        {"amount": pa.nulls(0), "seen": pa.nulls(0)},
+        {"amount": [4], "seen": ["y"]},
+    ]
+    columns = bad.COLUMNS | {"size": "amount", "seen": "seen"}
+    file = bad.project_file(tmp_path, [bad.source_of("orders", "in", format="parquet", columns=columns)])
+    (tmp_path / "in").mkdir()
+    for i, day in enumerate(days, start=1):
+        size = len(day["amount"])
+        pq.write_table(
+            pa.table(day | {"id": ["A"] * size, "date": [f"2011-01-0{i}"] * size}), tmp_path / f"in/{i}.parquet"
+        )
+        daily = Project.load(file)
+        daily.ingest(spark, as_of=bad.AS_OF)
+    once = Project.load(file, lake=str(tmp_path / "once"))
+    once.ingest(spark, as_of=bad.AS_OF)
+    found = [
+        sorted(map(tuple, each.read(spark, "events").select("event_id", "amount", "size", "seen").collect()))
+        for each in (daily, once)
+    ]
+    assert found[0] == found[1]
+    assert sorted(row[1:] for row in found[0]) == [(Decimal("3.50"), 3.5, "x"), (Decimal("4.00"), 4.0, "y")]

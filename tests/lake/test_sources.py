@@ -3,17 +3,20 @@
 import bz2
 import hashlib
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
 
 from rfm_spark import sources
 from rfm_spark.config.base import Expression
 from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
 from rfm_spark.sources import listing
+from rfm_spark.steps.contract import values
 
 NAMES = ("my file.csv", "100%.csv", "a[1]{x}.csv", "what?*.csv", "größe+.csv", "back\\slash.csv")
 
@@ -93,6 +96,73 @@ def test_chosen_files_are_listed_as_rows_name_them(spark, tmp_path, format_):
     assert sorted((one.bytes, one.modified_ms) for one in listed) == sorted(
         (path.stat().st_size, path.stat().st_mtime_ns // 1_000_000) for path in files
     )
+
+
+def parquet(folder: Path, files: list[pa.Table]) -> Source:
+    folder.mkdir()
+    for i, table in enumerate(files):
+        pq.write_table(table, folder / f"{i} %.parquet")
+    columns = {"source_customer_id": "id", "event_ts": "at", "amount": "n", "twice": {"sql": "n * 2"}}
+    return Source.model_validate(
+        {"name": "orders", "format": "parquet", "path": str(folder), "event_type": "purchase", "columns": columns}
+    )
+
+
+def judged(spark, source: Source, chosen: list[str] | None = None) -> list[tuple]:
+    """Ids and amounts as the contract has them, what SQL makes of a number, and the identity of each row."""
+    frame = sources.read(spark, source, chosen)
+    who, amount = values.text(frame, "c_source_customer_id"), values.money(frame, "c_amount")
+    found = frame.select(who, "_event_base", amount, F.col("c_twice").cast("double")).collect()
+    return sorted(map(tuple, found), key=str)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_numbers_of_several_types_are_read_at_once_as_one_by_one(spark, tmp_path, copies):
+    """An id too, whether few files or many; a file without rows, or with no value in a column, is of any type."""
+    at = ["2024-01-01", "2024-01-02"]
+    files = [
+        pa.table({"id": [7.0, 8.5], "at": at, "n": [3.5, 1e9], "more": ["x", "y"]}),
+        pa.table({"id": pa.nulls(0), "at": pa.nulls(0), "n": pa.nulls(0), "more": pa.nulls(0)}),
+        pa.table({"ID": pa.array([7, 9]), "at": at, "n": pa.array([3, 4])}),
+        pa.table({"id": pa.array([7, 9], pa.int32()), "at": at, "n": [Decimal("3.50"), None], "more": pa.nulls(2)}),
+    ]
+    source = parquet(tmp_path / "in", files * copies)
+    each = [one.path for one in listing.list_files(spark, source)]
+    alone = [row for path in each for row in judged(spark, source, [path])]
+    assert judged(spark, source) == sorted(alone, key=str)
+    assert {row[2:] for row in alone} >= {
+        (Decimal("3.50"), 7.0),
+        (Decimal("3.00"), 6.0),
+        (Decimal("1000000000.00"), 2e9),
+    }
+
+
+def test_whole_numbers_are_of_the_widest_type(spark, tmp_path):
+    files = [
+        pa.table({"id": pa.array([i], type_), "at": ["2024"], "n": [1]}) for i, type_ in ((1, pa.int32()), (2, None))
+    ]
+    frame = sources.read(spark, parquet(tmp_path / "in", files))
+    assert frame.schema["c_source_customer_id"].dataType.simpleString() == "bigint"
+
+
+def test_times_in_nanoseconds_and_categories_as_pandas_writes_them(spark, tmp_path):
+    """Also beside files with microseconds, and with a whole number of the name."""
+    ns, utc = 1_700_000_000_123_456_789, "2023-11-14 22:13:20.123456"
+    files = [
+        pa.table({"id": pa.array(["a"]).dictionary_encode(), "at": pa.array([ns], pa.timestamp("ns")), "n": [1]}),
+        pa.table({"id": ["b"], "at": pa.array([ns // 1000], pa.timestamp("us")), "n": [2], "late": [3]}),
+        pa.table({"id": ["c"], "at": pa.array([None], pa.timestamp("ns")), "n": [1]}),
+        pa.table(
+            {"id": ["d"], "at": pa.array([ns], pa.timestamp("ns")), "late": pa.array([ns], pa.timestamp("ns", "UTC"))}
+        ),
+    ]
+    source = parquet(tmp_path / "in", files[:1] + files[2:])
+    text = F.col("c_event_ts").cast("string")
+    found = sources.read(spark, source).select("c_source_customer_id", text, F.col("late").cast("string"))
+    assert sorted(map(tuple, found.collect())) == [("a", utc, None), ("c", None, None), ("d", utc, utc)]
+    source = parquet(tmp_path / "more", files[:3])
+    found = sources.read(spark, source).select("c_source_customer_id", text, F.col("late").cast("int"))
+    assert sorted(map(tuple, found.collect())) == [("a", utc, None), ("b", utc, 3), ("c", None, None)]
 
 
 def write(path: Path, name: str, format_: str) -> None:
