@@ -11,6 +11,7 @@ from rfm_spark import sources
 from rfm_spark.config.campaigns import HOLDOUT, TREATMENT, Campaign
 from rfm_spark.config.identity import OWN_ID
 from rfm_spark.config.source import Source
+from rfm_spark.config.words import listed
 from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.published import Published
@@ -40,7 +41,7 @@ class Study:
 
 
 def study_of(run: Run, earlier: Published, campaign: Campaign) -> Study | None:
-    """The people of one campaign; None, and a warning, where there is nothing to measure yet.
+    """The people of one campaign; None, and a warning, where there is nothing to measure yet or by its audience.
 
     Raises: InputError where an assignment has other groups, or one group is empty.
     """
@@ -64,24 +65,35 @@ def study_of(run: Run, earlier: Published, campaign: Campaign) -> Study | None:
             counts[row["arm"]] = row["n"]
     contaminated = sum(row["n"] for row in found if row["contaminated"])
     now = send_times.seconds_at(run.as_of, run.config.timezone)
-    if not found or now <= min(row["start"] for row in found):
+    if found and now <= min(row["start"] for row in found):
         run.warnings.append(f"campaign {campaign.name} is sent after {run.as_of}: there is nothing to measure yet")
         return None
-    _groups_or_raise(campaign, counts)
+    if not _has_both_groups(run, campaign, counts):
+        return None
     complete = max(row["end"] for row in found) <= now
     clean = people.filter(~F.col("contaminated"))
     return Study(campaign, clean, counts, contaminated, share, costs, complete)
 
 
-def _groups_or_raise(campaign: Campaign, counts: Mapping[str, int]) -> None:
-    missing = [] if counts.get(HOLDOUT) else [HOLDOUT]
-    if len(counts) < 2:
-        missing.append(TREATMENT)
-    if missing and (campaign.assignment is not None or HOLDOUT in missing):
-        raise InputError(
-            f"campaign {campaign.name}: found nobody in {' and '.join(missing)}, expected people in both groups: "
-            "without a holdout nothing can be said of its effect"
-        )
+def _has_both_groups(run: Run, campaign: Campaign, counts: Mapping[str, int]) -> bool:
+    """Whether somebody was treated and somebody held out; an audience without is warned of, for it is sent already.
+
+    Raises: InputError where an assignment is without.
+    """
+    given = campaign.assignment
+    treated = [TREATMENT] if given is None else given.arms
+    missing = [*([] if any(map(counts.get, treated)) else treated), *([] if counts.get(HOLDOUT) else [HOLDOUT])]
+    if not missing:
+        return True
+    of = "audience" if given is None else "assignment"
+    told = (
+        f"campaign {campaign.name}: {of}: found nobody in {listed(missing)}, "
+        "expected people in both groups: without them nothing can be said of its effect"
+    )
+    if given is not None:
+        raise InputError(told)
+    run.warnings.append(f"{told}; holdout_share says how many the next holds out")
+    return False
 
 
 def _of_audience(run: Run, earlier: Published, campaign: Campaign):

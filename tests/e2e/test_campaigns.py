@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import shutil
 import statistics
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -123,8 +124,6 @@ def test_again_is_the_same_and_differences_are_none(spark, shop):
 
 @pytest.mark.parametrize("dies_at", ["rows", "rename", "manifest", "record"])
 def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monkeypatch, dies_at):
-    import shutil
-
     from rfm_spark.pipelines import exports, run_record
 
     folder = shutil.copytree(shop.parent, tmp_path / "p")
@@ -156,8 +155,6 @@ def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monk
 
 
 def test_what_is_measured_is_what_happened(spark, shop, tmp_path):
-    import shutil
-
     folder = shutil.copytree(shop.parent, tmp_path / "p")
     config, rng = folder / "project.yaml", random.Random(5)
     people = [row for row in rows(spark, config, "audiences") if row["campaign"] == "everybody"]
@@ -251,6 +248,19 @@ def test_an_assignment_of_another_tool(spark, tmp_path):
     assert wrong.code == 2
     assert "1 of 2 rows with another group" in wrong.log
     assert "control" not in wrong.log
+    (tmp_path / "p" / "sent.csv").write_text("id,arm\nc0001,treatment\n", encoding="utf-8")
+    nobody = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
+    assert (nobody.code, "found nobody in holdout, expected" in nobody.log) == (2, True)
+
+
+def test_a_campaign_that_held_nobody_out_leaves_the_others_their_results(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    none = ("--set", "campaigns.win.holdout_share=0")
+    assert rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, *none).code == 0
+    said = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
+    assert said.code == 0, said.log
+    assert any("campaign win: audience: found nobody in holdout, expected" in line for line in said.lines)
+    assert {row["campaign"] for row in rows(spark, config, "campaign_results")} == {"everybody", "global_holdout"}
 
 
 def test_what_cannot_be_done_is_said(spark, shop):
