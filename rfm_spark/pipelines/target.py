@@ -29,6 +29,7 @@ from rfm_spark.sql import union
 from rfm_spark.steps import audiences, consent, holdouts, send_times, targeting, uplift
 from rfm_spark.steps.targeting import HELD_OUT, SELECTED
 
+_EARLIEST_ZONE = "+14:00"  # where a day begins first
 _FACTS = ("monetary", "average_order_value")
 _CONCLUSIVE = (uplift.WORKED, uplift.DID_NOT)
 
@@ -41,11 +42,12 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     earlier = published(run.lake)
     snapshot = _snapshot(run, earlier)
     waves = _waves(run)
-    others = _kept_audiences(earlier, [campaign.name for campaign, _ in waves])
+    assigned = _assigned(run, earlier, waves)
+    contacts = _contacts(run, data, assigned)
     chosen: list[DataFrame] = []
     with run.stage("targeting") as stage:
         for campaign, wave in waves:
-            judged = _judged(run, data, earlier, snapshot, campaign, wave, others, chosen, plan=plan)
+            judged = _judged(run, data, earlier, snapshot, campaign, wave, contacts, chosen, plan=plan)
             selected = _within_budget(run, campaign, judged)
             run.plans.append(planned(run, data, campaign, wave, selected))
             own = selected.filter(F.col("outcome").isin(SELECTED, HELD_OUT, targeting.GLOBALLY_HELD_OUT))
@@ -57,9 +59,9 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
         made = [_audience(run, snapshot, c, own) for (c, _), own in zip(waves, chosen, strict=True)]
         if run.config.targeting.global_holdout_share:
             made.append(_of_all(run, snapshot, union(own for own in chosen)))
-        spec = schemas.AUDIENCES
-        frame = union([*made, *([others.select(*spec.column_names())] if others is not None else [])])
-        written = run.lake.replace(spec, frame)
+        drawn = [*(campaign.name for campaign, _ in waves), GLOBAL_HOLDOUT]
+        stay = [] if assigned is None else [assigned.filter(~F.col("campaign").isin(drawn))]
+        written = run.lake.replace(schemas.AUDIENCES, union([*made, *stay]))
         stage.rows = written.rows
     exports.export(run, earlier, written.frame, [campaign for campaign, _ in waves])
 
@@ -87,10 +89,27 @@ def _waves(run: Run) -> list[tuple[Campaign, date]]:
     return sorted(open_, key=lambda pair: -pair[0].priority)
 
 
-def _kept_audiences(earlier: Published, replaced: list[str]) -> DataFrame | None:
-    """The audiences of other campaigns, which stay."""
+def _assigned(run: Run, earlier: Published, waves: list[tuple[Campaign, date]]) -> DataFrame | None:
+    """The published rows of `audiences`, but those that are drawn again now: of these waves, or not sent yet."""
     audience = earlier.read("audiences")
-    return None if audience is None else audience.filter(~F.col("campaign").isin([*replaced, GLOBAL_HOLDOUT]))
+    if audience is None:
+        return None
+    today = send_times.send_at(run.as_of, "00:00", None, run.config.timezone)
+    stays = F.lit(True)
+    for campaign, wave in waves:
+        first = min(today, send_times.send_at(wave, "00:00", None, _EARLIEST_ZONE))
+        stays = stays & ((F.col("campaign") != campaign.name) | (F.col("send_at") < F.lit(first)))
+    return audience.filter(stays).select(*schemas.AUDIENCES.column_names())
+
+
+def _contacts(run: Run, data: Ingested, assigned: DataFrame | None) -> DataFrame:
+    """One row a contact: made before as_of, or assigned by an audience that is not drawn again now, sent or to come."""
+    of_day = (F.col("event_type") == "contact") & (F.col("event_date") < F.lit(run.as_of))
+    made = data.events.filter(of_day).select("customer_key", "event_ts", "event_date")
+    if assigned is None:
+        return made.select("customer_key", F.col("event_ts").alias("at"))
+    treated = assigned.filter((F.col("group") == TREATMENT) & (F.col("campaign") != GLOBAL_HOLDOUT))
+    return targeting.contacts(made, treated, run.config.timezone)
 
 
 # --- one campaign ----------------------------------------------------------------------------------------------------
@@ -98,7 +117,7 @@ def _kept_audiences(earlier: Published, replaced: list[str]) -> DataFrame | None
 
 def _judged(
     run: Run, data: Ingested, earlier: Published, snapshot: date, campaign: Campaign, wave: date,
-    others: DataFrame | None, chosen: list[DataFrame], *, plan: bool,
+    contacts: DataFrame, chosen: list[DataFrame], *, plan: bool,
 ) -> DataFrame:  # fmt: skip
     """One row a person of the campaign's segments (of the whole segmentation for a plan), with the first reason not to
     contact them, null where there is none, and all that ranks them."""
@@ -110,7 +129,7 @@ def _judged(
     shared = run.config.targeting
     cool_down = shared.cool_down_days if campaign.cool_down_days is None else campaign.cool_down_days
     cap = campaign.frequency_cap or shared.frequency_cap
-    people = targeting.contact_refusals(people, _contacts(run, data, others), cool_down, cap)
+    people = targeting.contact_refusals(people, contacts, cool_down, cap)
     people = targeting.with_expected_value(
         people, campaign, _measured(earlier, campaign), _reference_days(run, snapshot)
     )
@@ -203,17 +222,6 @@ def _with_send_at(run: Run, campaign: Campaign, wave: date, people: DataFrame) -
     times = local_frame(run.spark, [(zone, at(zone)) for zone in zones], [("_zone", "string"), ("_at", "timestamp")])
     joined = people.join(F.broadcast(times), F.col(campaign.zone) == F.col("_zone"), "left")
     return joined.withColumn("send_at", F.coalesce("_at", fallback.cast("timestamp"))).drop("_zone", "_at")
-
-
-def _contacts(run: Run, data: Ingested, others: DataFrame | None) -> DataFrame:
-    """One row a contact: made before as_of, or planned by another campaign's audience since."""
-    made = data.events.filter((F.col("event_type") == "contact") & (F.col("event_date") < F.lit(run.as_of)))
-    rows = [made.select("customer_key", F.col("event_ts").alias("at"))]
-    if others is not None:
-        today = send_times.send_at(run.as_of, "00:00", None, run.config.timezone)
-        planned = others.filter((F.col("group") == TREATMENT) & (F.col("send_at") >= F.lit(today)))
-        rows.append(planned.select("customer_key", F.col("send_at").alias("at")))
-    return union(rows)
 
 
 def _measured(earlier: Published, campaign: Campaign) -> dict[str, float]:

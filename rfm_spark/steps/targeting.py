@@ -20,6 +20,22 @@ DEFAULT_LIFT = 0.1  # of the money that a customer would spend within the window
 _DAY, _ERROR = 86_400, 0.001
 
 
+def contacts(made: DataFrame, assigned: DataFrame, zone: str) -> DataFrame:
+    """One row a contact (customer_key, at): those that were made, and those that audiences assigned.
+
+    Reads: made (customer_key, event_ts, event_date in `zone`), the contact events; assigned (customer_key, send_at),
+        who was or is to be contacted.
+    Rules: what was assigned counts as a contact, unless a contact event of the person on the day of the send or the
+        day after tells of it: so it counts once, whether contacts are fed back or not.
+    One shuffle of either by customer_key.
+    """
+    told = made.select(F.col("customer_key").alias("_person"), F.col("event_date").alias("_day"))
+    days = F.datediff("_day", F.from_utc_timestamp("send_at", zone).cast("date"))
+    untold = assigned.join(told, (F.col("customer_key") == F.col("_person")) & days.isin(0, 1), "left_anti")
+    events = made.select("customer_key", F.col("event_ts").alias("at"))
+    return events.unionAll(untold.select("customer_key", F.col("send_at").alias("at")))
+
+
 def contact_refusals(
     people: DataFrame, contacts: DataFrame, cool_down_days: int, cap: FrequencyCap | None
 ) -> DataFrame:

@@ -79,6 +79,17 @@ def test_everybody_held_out_of_all_is_of_those_selected(spark, shop):
     assert {who: row["segment"] for who, row in of_all.items() if who not in held} == selected
 
 
+def test_who_was_assigned_counts_as_contacted_once_the_send_is_over(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    before = {row["customer_key"] for row in rows(spark, config, "audiences") if row["cost"]}
+    later = ("--set", "campaigns.everybody.start=2020-07-10")
+    said = rfm_spark(spark, "target", config, "--as-of", "2020-07-08", *later)
+    assert said.code == 0, said.log
+    again = {row["customer_key"] for row in rows(spark, config, "audiences") if row["campaign"] == "everybody"}
+    assert again
+    assert not again & before, "none of them has a contact event"
+
+
 def test_a_message_is_rendered_and_sent_outside_of_quiet_hours(spark, shop):
     zones = {row["customer_key"]: row["zone"] for row in rows(spark, shop, "customers")}
     for row in rows(spark, shop, "audiences"):

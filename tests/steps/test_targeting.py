@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pyspark.sql import functions as F
 
 from rfm_spark.config import messages
 from rfm_spark.config.campaigns import Campaign, FrequencyCap, QuietHours
@@ -52,6 +53,20 @@ def test_caps_and_cool_down_against_the_contacts_one_by_one(spark):
     assert len(told) == len(found) == 2000
     sample = rng.sample(sorted(told), 300)
     assert {who: told[who] for who in sample} == {who: expected(who) for who in sample}
+
+
+def test_what_was_assigned_is_a_contact_unless_an_event_tells_of_it(spark):
+    sent = datetime(2024, 5, 1, 22, 30, tzinfo=UTC)  # the second of May in Paris
+    hours = {"before_it": -0.4, "same_day": 1, "next_day": 25, "day_before": -10, "two_days": 48}
+    people = [(who, sent) for who in (*hours, "nobody")]
+    assigned = spark.createDataFrame(people, "customer_key string, send_at timestamp")
+    events = [(who, sent + timedelta(hours=n)) for who, n in hours.items()]
+    made = spark.createDataFrame(events, "customer_key string, event_ts timestamp").withColumn(
+        "event_date", F.from_utc_timestamp("event_ts", "Europe/Paris").cast("date")
+    )
+    found = targeting.contacts(made, assigned, "Europe/Paris").groupBy("customer_key").count().collect()
+    counted = {row["customer_key"]: row["count"] for row in found}
+    assert counted == {"before_it": 1, "same_day": 1, "next_day": 1, "day_before": 2, "two_days": 2, "nobody": 1}
 
 
 def test_a_message_escapes_values_and_not_its_author(spark):
