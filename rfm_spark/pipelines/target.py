@@ -58,7 +58,7 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     with run.stage("audiences") as stage:
         made = [_audience(run, snapshot, c, own) for (c, _), own in zip(waves, chosen, strict=True)]
         if run.config.targeting.global_holdout_share:
-            made.append(_of_all(run, snapshot, union(own for own in chosen)))
+            made.append(_of_all(run, snapshot, union(own for own in chosen), assigned))
         drawn = [*(campaign.name for campaign, _ in waves), GLOBAL_HOLDOUT]
         stay = [] if assigned is None else [assigned.filter(~F.col("campaign").isin(drawn))]
         written = run.lake.replace(schemas.AUDIENCES, union([*made, *stay]))
@@ -95,10 +95,11 @@ def _assigned(run: Run, earlier: Published, waves: list[tuple[Campaign, date]]) 
     if audience is None:
         return None
     today = send_times.send_at(run.as_of, "00:00", None, run.config.timezone)
+    drawn_by = F.when(F.col("campaign") == GLOBAL_HOLDOUT, F.col("segment")).otherwise(F.col("campaign"))
     stays = F.lit(True)
     for campaign, wave in waves:
         first = min(today, send_times.send_at(wave, "00:00", None, _EARLIEST_ZONE))
-        stays = stays & ((F.col("campaign") != campaign.name) | (F.col("send_at") < F.lit(first)))
+        stays = stays & ((drawn_by != campaign.name) | (F.col("send_at") < F.lit(first)))
     return audience.filter(stays).select(*schemas.AUDIENCES.column_names())
 
 
@@ -282,19 +283,29 @@ def _audience(run: Run, snapshot: date, campaign: Campaign, own: DataFrame) -> D
     )  # fmt: skip
 
 
-def _of_all(run: Run, snapshot: date, own: DataFrame) -> DataFrame:
-    """Everybody that any campaign selected, as the one study of all campaigns: held out are those held out of all."""
+def _of_all(run: Run, snapshot: date, own: DataFrame, assigned: DataFrame | None) -> DataFrame:
+    """Everybody that any campaign selected, as the one study of all campaigns: held out are those held out of all.
+
+    Whoever is in it stays by their first row: until then nobody was treated unlike another, while those who were
+    contacted are cooling down when those held out are selected again. By another share or salt it begins anew.
+    """
     shared = run.config.targeting
     held = F.col("outcome") == targeting.GLOBALLY_HELD_OUT
     costs = F.lit(Decimal(0)).cast(COST)
     for campaign in run.config.campaigns:
         mine = (F.col("campaign") == campaign.name) & (F.col("outcome") == SELECTED)
         costs = F.when(mine, F.lit(Decimal(str(campaign.cost_per_contact))).cast(COST)).otherwise(costs)
-    return own.select(
+    draw = holdouts.draw(shared.salt, "customer_key")
+    rows = own.select(
         F.lit(GLOBAL_HOLDOUT).alias("campaign"), "customer_key", F.lit(snapshot).alias("snapshot_date"),
         F.col("campaign").alias("segment"), F.when(held, F.lit(HOLDOUT)).otherwise(F.lit(TREATMENT)).alias("group"),
         F.lit("any").alias("channel"), F.lit("any").alias("purpose"), F.lit(None).cast("string").alias("message"),
         "send_at", "expected_value", "basis", costs.cast(COST).alias("cost"),
-        holdouts.draw(shared.salt, "customer_key").alias("draw"),
+        draw.alias("draw"),
         F.lit(float(shared.global_holdout_share)).alias("holdout_share"), F.lit(run.run_id).alias("run_id"),
     )  # fmt: skip
+    if assigned is None:
+        return rows
+    same_draw = (F.col("draw") == draw) & (F.col("holdout_share") == float(shared.global_holdout_share))
+    first = assigned.filter((F.col("campaign") == GLOBAL_HOLDOUT) & same_draw)
+    return union([first, rows.join(first.select("customer_key"), "customer_key", "left_anti")])

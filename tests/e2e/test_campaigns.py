@@ -90,6 +90,28 @@ def test_who_was_assigned_counts_as_contacted_once_the_send_is_over(spark, shop,
     assert not again & before, "none of them has a contact event"
 
 
+def test_who_is_in_the_study_of_all_campaigns_stays_once_a_campaign_is_sent(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+
+    def of_all():
+        found = [row for row in rows(spark, config, "audiences") if row["campaign"] == "global_holdout"]
+        assert len({row["customer_key"] for row in found}) == len(found)
+        return {row["customer_key"]: row for row in found}
+
+    def target(day, **changed):
+        said = rfm_spark(spark, "target", config, "--as-of", day, *(f"--set={k}={v}" for k, v in changed.items()))
+        assert said.code == 0, said.log
+
+    first = of_all()
+    target("2020-07-08", **{"campaigns.everybody.start": "2020-07-30"})
+    assert {who: row["run_id"] for who, row in of_all().items() if who in first} == {
+        who: row["run_id"] for who, row in first.items()
+    }, "both campaigns are sent, and one is drawn again"
+    salted = {"campaigns.everybody.start": "2020-07-30", "targeting.salt": "another"}
+    target("2020-07-08", **salted)
+    assert {row["segment"] for row in of_all().values()} == {"everybody"}, "another draw begins anew"
+
+
 def test_a_message_is_rendered_and_sent_outside_of_quiet_hours(spark, shop):
     zones = {row["customer_key"]: row["zone"] for row in rows(spark, shop, "customers")}
     for row in rows(spark, shop, "audiences"):
