@@ -121,9 +121,12 @@ def _of_audience(run: Run, earlier: Published, campaign: Campaign):
 
 
 def _as_people_now(run: Run, earlier: Published, assigned: DataFrame, made_by: Collection[str]) -> DataFrame:
-    """The assigned by the keys that they have since identities were merged, merge by merge."""
-    changes = earlier.read("identity_changes")
-    if changes is None:
+    """The assigned by the keys that they have since identities were merged, merge by merge.
+
+    A key that names a person today stays: it never was merged, or is again that of whom a split set free.
+    """
+    changes, known = earlier.read("identity_changes"), earlier.read("identities")
+    if changes is None or known is None:
         return assigned
     order = {row["run_id"]: i for i, row in enumerate(earlier.runs)}
     since = [(one, i) for one, i in order.items() if i > min(order.get(made, -1) for made in made_by)]
@@ -131,6 +134,7 @@ def _as_people_now(run: Run, earlier: Published, assigned: DataFrame, made_by: C
     merges = run.keep(
         changes.filter(F.col("change") == "merge").join(F.broadcast(runs), "run_id")
         .select("other_key", "customer_key", "order").distinct()
+        .join(known.select(F.col("customer_key").alias("other_key")), "other_key", "left_anti")
     )  # fmt: skip
     for _ in range(_MERGES):  # a key that became another, which became another
         before = assigned = run.keep(assigned)

@@ -360,6 +360,11 @@ def test_who_turns_out_to_be_one_person_in_both_groups_is_left_out(spark, tmp_pa
     assert said.code == 0, said.log
     row = {(r["segment"], r["metric"]): r for r in rows(spark, config, "campaign_results")}["all", "rate"]
     assert (row["contaminated"], row["treated"], row["held_out"]) == (1, len(treated) - 2, len(held) - 1)
+    profiles({})  # and they are several again
+    assert rfm_spark(spark, "ingest", config, "--as-of", marketing.AFTER).code == 0
+    assert rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER).code == 0
+    row = {(r["segment"], r["metric"]): r for r in rows(spark, config, "campaign_results")}["all", "rate"]
+    assert (row["contaminated"], row["treated"], row["held_out"]) == (0, len(treated), len(held))
 
 
 def test_a_postgresql_gets_the_audience(spark, tmp_path, monkeypatch):
