@@ -111,7 +111,8 @@ class Export(Model):
     )
     differences: bool = Field(
         default=False,
-        description="of files: only rows added, changed and removed since the audience published before",
+        description="of files: only rows added, changed and removed since the audience published before; all are added "
+        "where nothing of the campaign is there",
     )
 
 

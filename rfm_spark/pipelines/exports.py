@@ -47,7 +47,8 @@ def export(run: Run, earlier: Published, audience: DataFrame, campaigns: list[Ca
                 where = f"campaigns.{campaign.name}.export[{i}]"
                 run.counts[f"export.{campaign.name}.{i}"] = _into_database(campaign, one, mine, where)
                 continue
-            then = None if before is None else before.filter(F.col("campaign") == F.lit(campaign.name))
+            known = before if before is not None and _has_received(campaign, one) else None
+            then = None if known is None else known.filter(F.col("campaign") == F.lit(campaign.name))
             rows = (
                 audiences.differences(mine, then, one.columns)
                 if one.differences
@@ -65,6 +66,24 @@ def _into_database(campaign: Campaign, one: Export, audience: DataFrame, path: s
     rows = audiences.exported(audience, {**columns, named: "campaign"}, as_text=False)
     database = Database(str(one.url), str(one.table), path, one.user, one.password, spelt(one.options))
     return replace(rows, database, [named, ours["customer_key"]], {named: campaign.name})
+
+
+def _has_received(campaign: Campaign, one: Export) -> bool:
+    """Whether a destination has an export of the campaign, without which everybody is new to it.
+
+    A Delta table elsewhere has no manifest, and is taken to have what was published before.
+    """
+    remote = one.format == "delta" and "://" in str(one.path)
+    return remote or _there(_manifest(one)).get("campaign") == campaign.name
+
+
+def _folder(one: Export) -> Path:
+    return Path(str(one.path).removeprefix("file://").removeprefix("file:"))
+
+
+def _manifest(one: Export) -> Path:
+    """Where the manifest of a destination is: within a folder of files, beside a Delta table."""
+    return Path(f"{str(one.path).rstrip('/')}.{MANIFEST}") if one.format == "delta" else _folder(one) / MANIFEST
 
 
 def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
@@ -85,14 +104,14 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
         return 0  # nothing new to send: what was sent last stays
     try:
         if one.format == "delta":
-            beside = Path(f"{one.path.rstrip('/')}.{MANIFEST}")
+            beside = _manifest(one)
             if _there(beside).get("content") == manifest["content"] and Path(one.path, "_delta_log").is_dir():
                 return int(n)
             kept.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(one.path)
             if "://" not in one.path:
                 _replace(beside, manifest)
         else:
-            _files(kept, one, Path(one.path.removeprefix("file://").removeprefix("file:")), manifest)
+            _files(kept, one, _folder(one), manifest)
     except OSError as error:
         raise EnvironmentFault(f"campaign {campaign.name}: {one.path} cannot be written: {error.strerror}") from None
     return int(n)

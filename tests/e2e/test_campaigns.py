@@ -155,6 +155,17 @@ def test_again_is_the_same_and_differences_are_none(spark, shop):
     assert sorted(map(repr, then)) == sorted(repr(tuple(row)[:-1]) for row in rows(spark, shop, "audiences"))
 
 
+def test_a_destination_that_has_nothing_gets_everybody_as_added(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    changes = config.parent / "out" / "changes"
+    before = exported(changes)
+    shutil.rmtree(changes)
+    said = rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF)
+    assert said.code == 0, said.log
+    assert {row["change"] for row in exported(changes)} == {"added"}
+    assert sorted(map(repr, exported(changes))) == sorted(map(repr, before))
+
+
 @pytest.mark.parametrize("dies_at", ["rows", "rename", "manifest", "record"])
 def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monkeypatch, dies_at):
     from rfm_spark.pipelines import exports, run_record
