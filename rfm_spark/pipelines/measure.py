@@ -198,9 +198,10 @@ def _worthwhile(study: Study, row: Mapping[str, Any], value: float | None) -> fl
 
 def _needed(run: Run, row: Mapping[str, Any], worthwhile: float) -> int | None:
     """People in all that would settle it: to see the uplift found, or where that would not pay the least that does."""
-    total = row["treated"] + row["held_out"]
-    if row["uplift"] is None or not row["treated"] or not row["held_out"]:
+    sizes = row["treated"], row["held_out"]
+    if row["uplift"] is None or not all(sizes):
         return None
-    difference = max(abs(row["uplift"]), worthwhile)
+    difference, share = max(abs(row["uplift"]), worthwhile), row["held_out"] / sum(sizes)
     sd = uplift.pooled_sd(row["_sums"][row["arm"]], row["_sums"][HOLDOUT])
-    return uplift.needed(sd, difference, row["held_out"] / total, row["_confidence"], run.config.targeting.power)
+    rate = uplift.pooled_rate(row["treated_mean"], row["holdout_mean"], sizes) if row["metric"] == RATE else None
+    return uplift.needed(sd, difference, share, row["_confidence"], run.config.targeting.power, rate)

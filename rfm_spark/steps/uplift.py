@@ -234,14 +234,22 @@ def detectable(sd: float, treated: float, holdout: float, confidence: float, pow
     return _z(confidence, power) * sd * (1 / treated + 1 / holdout) ** 0.5
 
 
-def needed(sd: float, difference: float, holdout_share: float, confidence: float, power: float) -> int | None:
-    """People in all that a test needs to find a difference with the given power; None where there is none to find."""
+def needed(
+    sd: float, difference: float, holdout_share: float, confidence: float, power: float, rate: float | None = None
+) -> int | None:
+    """People in all that a test needs to find a difference with the given power; None where there is none to find.
+
+    Rules: never fewer than a verdict asks for (`_too_few`) in the smaller group; `rate`, where it is one of a rate.
+    """
     from math import ceil, isfinite
 
     if not difference or not sd or not 0 < holdout_share < 1 or not isfinite(sd):
         return None
     spread = 1 / holdout_share + 1 / (1 - holdout_share)
-    return ceil((_z(confidence, power) * sd / difference) ** 2 * spread)
+    found = (_z(confidence, power) * sd / difference) ** 2 * spread
+    rare = None if rate is None else min(rate, 1 - rate)
+    least = max(_FEWEST, _FEWEST_SUCCESSES / rare) if rare else _FEWEST
+    return ceil(max(found, least / min(holdout_share, 1 - holdout_share)))
 
 
 def _z(confidence: float, power: float) -> float:
@@ -299,12 +307,17 @@ def verdict(
     return INCONCLUSIVE, "chance alone could have made the difference"
 
 
+def pooled_rate(treated: float, holdout: float, sizes: tuple[int, int]) -> float:
+    """The rate of both groups together."""
+    return (treated * sizes[0] + holdout * sizes[1]) / sum(sizes)
+
+
 def _too_few(metric: str, found: Difference, sizes: tuple[int, int]) -> str | None:
     least = min(sizes)
     if least < _FEWEST:
         return f"fewer than {_FEWEST} people in a group"
     if metric == RATE:
-        rate = (float(found.treated) * sizes[0] + float(found.holdout) * sizes[1]) / sum(sizes)  # type: ignore[arg-type]
+        rate = pooled_rate(float(found.treated), float(found.holdout), sizes)  # type: ignore[arg-type]
         if min(rate, 1 - rate) * least < _FEWEST_SUCCESSES:
             return f"fewer than {_FEWEST_SUCCESSES} successes, or failures, are to be expected in a group"
     return None

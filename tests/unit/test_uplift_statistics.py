@@ -146,3 +146,15 @@ def test_the_size_that_is_needed_finds_the_effect_as_often_as_asked():
     assert 0.76 <= np.mean(uplift.welch(of_people(y1), of_people(y0), 0.95).p < 0.05) <= 0.84
     assert uplift.needed(20.0, 0.0, 0.2, 0.95, 0.8) is None
     assert uplift.detectable(20.0, 0, 5, 0.95, 0.8) is None
+
+
+@pytest.mark.parametrize("metric", [RATE, VALUE])
+@pytest.mark.parametrize(("share", "rate"), [(0.1, 0.03), (0.5, 0.98), (0.8, 0.4), (0.3, 0.07)])
+def test_the_size_that_is_needed_is_one_that_a_verdict_takes(metric, share, rate):
+    told = rate if metric == RATE else None
+    people = uplift.needed(sd=0.1, difference=0.9, holdout_share=share, confidence=0.95, power=0.8, rate=told)
+    held = round(people * share)
+    found = Difference(rate, rate, 0.9, 0.8, 1.0, 1e-9)
+    word, why = uplift.verdict(metric, found, 1e-9, (people - held, held), false_alarms=0.05, worthwhile=0.0)
+    assert word == WORKED, why
+    assert people <= 5 / 0.02 / min(share, 1 - share) + 1
