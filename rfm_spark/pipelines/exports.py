@@ -127,6 +127,7 @@ def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any])
         shutil.rmtree(left, ignore_errors=True)
     options = (_CSV if one.format == "csv" else {}) | spelt(one.options)
     rows.coalesce(1).write.format(one.format).options(**options).save(str(aside))
+    aside.mkdir(exist_ok=True)  # of no rows an engine may write nothing
     files = sorted(file for file in aside.iterdir() if file.is_file() and file.name[0] not in "._")
     data.mkdir()
     named = []
