@@ -277,7 +277,9 @@ def show(
 def explain(
     config: Config,
     as_of: AsOf,
-    customer: Annotated[str, typer.Option("--customer", help="the customer's id")],
+    customer: Annotated[
+        str, typer.Option("--customer", help="a customer_key, or an id in a source that is one person's")
+    ],
     set_: Set = None,
     lake: LakePath = None,
     engine: Engine = "spark",

@@ -22,17 +22,20 @@ from rfm_spark.pipelines.ingest import ingest, replay
 from rfm_spark.pipelines.ingested import stored
 from rfm_spark.pipelines.maintain import maintain
 from rfm_spark.pipelines.measure import measure
-from rfm_spark.pipelines.published import CURRENT, HISTORY, published
+from rfm_spark.pipelines.published import CURRENT, HISTORY, PREDICT, PREDICTED, published
 from rfm_spark.pipelines.restated import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
 from rfm_spark.pipelines.target import target
+from rfm_spark.schemas import AUDIENCES, CAMPAIGN_RESULTS
 from rfm_spark.steps import periods
 
 if TYPE_CHECKING:
     from rfm_spark.pipelines.predict import Tell
     from rfm_spark.steps.prediction.choice import Outcome
 
+# the commands that make tables which `run` does not
+_MADE_BY = {**dict.fromkeys(PREDICTED, PREDICT), AUDIENCES.name: "target", CAMPAIGN_RESULTS.name: "measure"}
 StageReporter = Callable[[str], AbstractContextManager[Stage]]
 
 
@@ -177,7 +180,8 @@ class Project:
         views = {CURRENT: now.current_segments, HISTORY: now.history}
         frame = views[table]() if table in views else now.read(table)
         if frame is None:
-            raise InputError(f"no complete run has written {table} in {lake.place} yet; run `rfm-spark run` first")
+            job = _MADE_BY.get(table, "run")
+            raise InputError(f"no complete run has written {table} in {lake.place} yet; run `rfm-spark {job}` first")
         return frame
 
     def restatement(self, spark: SparkSession, run_id: str, as_of: date | None = None) -> Restatement:

@@ -14,7 +14,7 @@ from rfm_spark.config.source import Source
 from rfm_spark.config.words import listed
 from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines.published import Published
+from rfm_spark.pipelines.published import DRAWN, Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import send_times, uplift
 
@@ -52,7 +52,10 @@ def study_of(run: Run, earlier: Published, campaign: Campaign) -> Study | None:
         return None
     own = _of_file(run, earlier, campaign) if campaign.assignment is not None else _of_audience(run, earlier, campaign)
     if own is None:
-        run.warnings.append(f"campaign {campaign.name} has no audience: run `rfm-spark target` before its start")
+        drawn = any(f"{DRAWN}{campaign.name}" in row["counts"] for row in earlier.runs)
+        told = "an empty audience: `rfm-spark target` found nobody for it"
+        told = told if drawn else "no audience: run `rfm-spark target` before its start"
+        run.warnings.append(f"campaign {campaign.name} has {told}")
         return None
     assigned, share, costs = own
     people = run.keep(uplift.once(assigned))
@@ -190,7 +193,10 @@ def _is_person():
 
 
 def _known_groups(run: Run, campaign: Campaign, rows: DataFrame) -> None:
-    """Every group is known; rows without a person are counted. Raises: InputError, which quotes no value."""
+    """Somebody is there, and every group is known; rows without a person are counted.
+
+    Raises: InputError, which quotes no value.
+    """
     assert campaign.assignment is not None
     known = [HOLDOUT, *campaign.assignment.arms]
     strange, nobody, n = rows.agg(
@@ -198,7 +204,12 @@ def _known_groups(run: Run, campaign: Campaign, rows: DataFrame) -> None:
         F.count(F.when(~_is_person(), 1)),
         F.count(F.lit(1)),
     ).collect()[0]
-    if strange or not n:
+    if nobody == n:
+        raise InputError(
+            f"campaign {campaign.name}: assignment: found no row that names a customer among {n:,}, expected a row for "
+            "each person who was treated or held out; see its path, and its columns"
+        )
+    if strange:
         raise InputError(
             f"campaign {campaign.name}: assignment: found {strange:,} of {n:,} rows with another group, expected "
             f"{', '.join(known)} as group; map it with {{sql: …}}, or name the treated ones in arms"

@@ -24,7 +24,7 @@ from rfm_spark.steps import segment_history
 COMPLETE = "complete"
 CURRENT, HISTORY = "current_segments", "segment_history"
 SNAPSHOT_JOBS, PREDICT = ("run", "segment"), "predict"
-_PREDICTED = tuple(
+PREDICTED = tuple(
     spec.name for spec in (schemas.PREDICTIONS, schemas.MODELS, schemas.SEGMENT_FORECASTS, schemas.SEGMENT_TRANSITIONS)
 )
 _OF_RUNS = tuple(
@@ -33,6 +33,7 @@ _OF_RUNS = tuple(
 )
 # `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
 DROPPED, MARK = "dropped.", "customer_segments"
+DRAWN = "drawn."  # `target` counts under drawn.<campaign> that it drew its audience, which may be of nobody
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Published:
         return [day for day in days if day in gone or day not in own]
 
     def _own(self, table: str) -> dict[date, int]:
-        snapshots = self.predicted if table in _PREDICTED else self.snapshots
+        snapshots = self.predicted if table in PREDICTED else self.snapshots
         return {day: at[table] for day, at in snapshots.items() if table in at}
 
     def _torn(self, table: str, version: int, own: Mapping[date, int]) -> list[date]:

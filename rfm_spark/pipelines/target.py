@@ -22,7 +22,7 @@ from rfm_spark.pipelines import exports
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.plans import planned
 from rfm_spark.pipelines.predicted import with_predicted_value
-from rfm_spark.pipelines.published import Published, published
+from rfm_spark.pipelines.published import DRAWN, Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.schemas import COST
 from rfm_spark.sql import union
@@ -57,10 +57,12 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
         return
     with run.stage("audiences") as stage:
         made = [_audience(run, snapshot, c, own) for (c, _), own in zip(waves, chosen, strict=True)]
+        drawn = [campaign.name for campaign, _ in waves]
+        stay = [] if assigned is None else [assigned.filter(~F.col("campaign").isin([*drawn, GLOBAL_HOLDOUT]))]
         if run.config.targeting.global_holdout_share:
             made.append(_of_all(run, snapshot, union(own for own in chosen), assigned))
-        drawn = [*(campaign.name for campaign, _ in waves), GLOBAL_HOLDOUT]
-        stay = [] if assigned is None else [assigned.filter(~F.col("campaign").isin(drawn))]
+            drawn.append(GLOBAL_HOLDOUT)
+        run.counts |= {f"{DRAWN}{name}": 1 for name in drawn}
         written = run.lake.replace(schemas.AUDIENCES, union([*made, *stay]))
         stage.rows = written.rows
     exports.export(run, earlier, written.frame, [campaign for campaign, _ in waves])

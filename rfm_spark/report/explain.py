@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import Console
 
+from rfm_spark.config.identity import OWN_ID
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.scoring import Segmentation
 from rfm_spark.errors import InputError
@@ -19,21 +21,27 @@ _SHOWN = (
     "average_order_value", "mean_gap_days", "momentum", "first_order_date", "last_order_date",
 )  # fmt: skip
 _GROUP = "_group_of:"
+_ID_OF_ONE = "an id in a source that is one person's alone; `rfm-spark identity --id TYPE:VALUE` says whose an id is"
 
 
 def explain(console: Console, read: Read, as_of: date, customer: str) -> None:
     """Print a customer's inputs, cut-points, scores with the distance to the next, and the rule that fired.
 
-    All by the project file that the snapshot was made by. Raises: InputError where there is no such snapshot, or it
-    does not hold the customer.
+    All by the project file that the snapshot was made by. `customer` is a customer_key, or where ids were joined an id
+    in a source that is one person's alone. Raises: InputError where there is no such snapshot, or it does not hold the
+    customer.
     """
     config = config_of(read("runs"), as_of)
-    here = (F.col("snapshot_date") == F.lit(as_of)) & (F.col("customer_key") == customer)
-    metrics = read("customer_metrics").filter(here)
+    of_day = F.col("snapshot_date") == F.lit(as_of)
+    here = of_day & (F.col("customer_key") == customer)
+    metrics = read("customer_metrics")
+    if config.identity is not None and metrics.filter(here).isEmpty():
+        here = of_day & (F.col("customer_key") == _person(read("identities"), customer))
     groups_of = [group_column(name).alias(f"{_GROUP}{name}") for name in _grouped_by(config)]
-    found = metrics.select("*", *groups_of).head()
+    found = metrics.filter(here).select("*", *groups_of).head()
     if found is None:
-        raise InputError(f"no such customer in the snapshot of {as_of}; give a customer_key of customer_metrics")
+        told = f"no such customer in the snapshot of {as_of}; give a customer_key of customer_metrics"
+        raise InputError(told if config.identity is None else f"{told}, or {_ID_OF_ONE}")
     values = found.asDict()
     groups = {name: values.pop(f"{_GROUP}{name}") for name in _grouped_by(config)}
     console.print(tables.plain(f"Inputs as of {as_of}", ("metric", "value"), _inputs(values)))
@@ -44,6 +52,15 @@ def explain(console: Console, read: Read, as_of: date, customer: str) -> None:
         mine = [row.asDict() for row in cuts if row["segmentation"] == segmentation.name]
         rows = scores(config, segmentation, values, groups, mine, placed.asDict())
         _segmentation(console, segmentation, rows, placed.asDict())
+
+
+def _person(identities: DataFrame, id_: str) -> str | None:
+    """The key of the one person who has an id in any source; None where nobody has. Raises: InputError of several."""
+    mine = identities.filter((F.col("id_type") == OWN_ID) & (F.col("id_value") == id_))
+    keys = [row["customer_key"] for row in mine.select("customer_key").distinct().limit(2).collect()]
+    if len(keys) > 1:
+        raise InputError(f"found several people with this id in their sources, expected a customer_key or {_ID_OF_ONE}")
+    return keys[0] if keys else None
 
 
 def scores(

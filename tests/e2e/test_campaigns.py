@@ -293,6 +293,11 @@ def test_an_assignment_of_another_tool(spark, tmp_path):
     assert "1 of 2 rows with another group" in wrong.log
     assert "control" not in wrong.log
     (tmp_path / "p" / "sent.csv").write_text("id,arm\nc0001,treatment\n", encoding="utf-8")
+    for lines in ("id,arm\n", "id,arm\n,treatment\n"):
+        (tmp_path / "p" / "none.csv").write_text(lines, encoding="utf-8")
+        of_none = ("--set", f"campaigns.theirs.assignment.path={tmp_path / 'p' / 'none.csv'}")
+        none = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER, *of_none)
+        assert (none.code, "found no row that names a customer" in none.log) == (2, True)
     nobody = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
     assert (nobody.code, "found nobody in holdout, expected" in nobody.log) == (2, True)
 
@@ -305,6 +310,23 @@ def test_a_campaign_that_held_nobody_out_leaves_the_others_their_results(spark, 
     assert said.code == 0, said.log
     assert any("campaign win: audience: found nobody in holdout, expected" in line for line in said.lines)
     assert {row["campaign"] for row in rows(spark, config, "campaign_results")} == {"everybody", "global_holdout"}
+
+
+def test_an_audience_of_nobody_is_told_from_none(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    by_nothing = ("--set", "campaigns.win.channel=pigeon")
+    assert rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, *by_nothing).code == 0
+    assert exported(config.parent / "out" / "csv") == []
+    said = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER, "--set", "campaigns.win.name=won")
+    assert any("campaign won has no audience: run `rfm-spark target`" in line for line in said.lines)
+    said = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
+    assert any("campaign win has an empty audience" in line for line in said.lines)
+
+
+def test_the_command_that_makes_a_table_is_named(spark, shop, tmp_path):
+    for table, command in {"models": "predict", "audiences": "target", "campaign_results": "measure"}.items():
+        said = rfm_spark(spark, "show", shop, table, "--as-of", marketing.AS_OF, "--lake", tmp_path / "none")
+        assert (said.code, f"run `rfm-spark {command}` first" in said.log) == (2, True)
 
 
 def test_what_cannot_be_done_is_said(spark, shop):

@@ -72,6 +72,21 @@ def test_who_is_whom_and_one_profile_a_person(spark, project):
     assert sum(row["customers"] for row in run.profiles) == 5
 
 
+def test_explain_takes_a_sources_own_id_that_is_one_persons(spark, project, tmp_path):
+    people.till(tmp_path, "2.json", [("s4", "K9")])
+    Project.load(project).run(spark, DAY)
+
+    def said(who):
+        return rfm_spark(spark, "explain", project, "--as-of", DAY, "--customer", who)
+
+    assert said("s1").code == 0
+    assert said("s1").out == said(keys(spark, project)["shop", "s1"]).out
+    several, nobody = said("s4"), said("nobody")
+    assert (several.code, "found several people with this id" in several.log) == (2, True)
+    assert (nobody.code, "`rfm-spark identity --id TYPE:VALUE`" in nobody.log) == (2, True)
+    assert "nobody" not in nobody.log
+
+
 def test_a_merge_keeps_the_oldest_key_and_a_split_gives_back_the_other(spark, project, tmp_path):
     Project.load(project).run(spark, DAY)
     before = keys(spark, project)
