@@ -35,12 +35,16 @@ _FILE = [("source", "string"), ("source_file", "string")]
 
 @dataclass(frozen=True)
 class Found:
-    """A file as it is now: its content's hash where it was needed, and why it is read, if it is (`status`)."""
+    """A file as it is now: its content's hash where it was needed, and why it is read, if it is (`status`).
+
+    `earlier`: it is read for what it has beside changed files, and is as it was when it was delivered, before them.
+    """
 
     listed: Listed
     status: str | None
     content_hash: str | None = None
     before: Row | None = None
+    earlier: bool = False
 
     @property
     def is_read(self) -> bool:
@@ -73,6 +77,10 @@ class Delivery:
         """(source, path) of the files that are read, or of those of these statuses."""
         wanted = statuses or (NEW, CHANGED, AGAIN)
         return [(name, one.listed.path) for name, one in self.all() if one.status in wanted]
+
+    def earlier(self) -> list[tuple[str, str]]:
+        """(source, path) of the files that are read beside others which were delivered after them."""
+        return [(name, one.listed.path) for name, one in self.all() if one.earlier]
 
     def all(self) -> Iterator[tuple[str, Found]]:
         """Every file that is there or withdrawn, with its source."""
@@ -227,7 +235,7 @@ def _withdrawn(listed: list[Listed], trails: Mapping[str, list[Row]], complete: 
 def _beside_lost(found: list[Found]) -> list[Found]:
     """Beside changed and withdrawn files those that brought what they did as well: it may not be there any more."""
     return [
-        Found(one.listed, AGAIN, one.content_hash, one.before)
+        Found(one.listed, AGAIN, one.content_hash, one.before, earlier=True)
         if not one.is_read and one.before is not None and one.before["brought_by_others"]
         else one
         for one in found

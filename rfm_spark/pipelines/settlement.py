@@ -89,7 +89,12 @@ def settle(
             stale = union([stale, orphans])
     months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
     same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
-    settled = events.settle(rows, same_months, few=few, reused=reused)
+    if same_months is not None and delivered.earlier():
+        files, of_file = ledger.frame(run.lake, delivered.earlier()), ["source", "source_file"]
+        before, now = rows.join(files, of_file, "left_semi"), rows.join(files, of_file, "left_anti")
+        settled = events.settle_in_turn(before, now, same_months, few=few, reused=reused)
+    else:
+        settled = events.settle(rows, same_months, few=few, reused=reused)
     settled = keep(settled if stale is None else events.over_stale(settled, stale))
     # before identity, of which a new row knows nothing yet: an order of any of a person's ids
     key = ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]

@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
-from rfm_spark.sql import Reuse, as_it_is, within
+from rfm_spark.sql import Reuse, as_it_is, union, within
 
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 RESTATED = ("amount", "event_date")  # what a row of the same content may be otherwise: by rates, by the project's zone
@@ -135,6 +135,24 @@ def settle(
             ),
         }
     ).drop("_differ", "_nth", "_first_file", "_theirs", "_earlier", "_their_file", "_restated")
+
+
+def settle_in_turn(
+    earlier: DataFrame, rows: DataFrame, existing: DataFrame, *, few: bool = False, reused: Reuse = as_it_is
+) -> DataFrame:
+    """As `settle`, where the rows of `earlier` were delivered before the others: they count as events for these.
+
+    An earlier row that another replaces at once is no event, and a duplicate of what was. Shuffles of `settle`, twice.
+    """
+    of_event = ["source", "event_id"]
+    first = reused(settle(earlier, existing, few=few, reused=reused))
+    kept = first.filter(is_kept())
+    there = union([existing.join(kept, of_event, "left_anti"), kept.select(*existing.columns)])
+    then = reused(settle(rows, there, few=few, reused=reused))
+    replaced = then.filter(F.col("outcome") == REPLACED).select(*of_event, F.lit(True).alias("_replaced"))
+    over = is_kept() & F.coalesce("_replaced", F.lit(False))
+    still = {"outcome": F.when(over, DUPLICATE).otherwise(F.col("outcome")), "by_other": over | F.col("by_other")}
+    return union([first.join(replaced, of_event, "left").withColumns(still).drop("_replaced"), then])
 
 
 def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) -> DataFrame:

@@ -174,6 +174,26 @@ def test_each_file_is_read_once_and_again_where_it_says_something_else(spark, fo
 
 
 @pytest.mark.on_sail
+@pytest.mark.parametrize(("on_change", "expected", "quarantined"), [("quarantine", 10.0, 1), ("replace", 15.0, 0)])
+def test_a_corrected_row_contradicts_what_another_file_said_before(spark, folder, on_change, expected, quarantined):
+    """As where the other file had come first: it is a later delivery, and not one with it."""
+    changes = {"sources.shop.on_change": on_change}
+    shared = "1,anna,o1,2024-01-01,sale,10"
+    one = Drop("shop/one.csv", shop(shared, "2,ben,o2,2024-01-02,sale,20"))
+    ingest(spark, folder, [one, Drop("till/1.json", TILL)], **changes)
+    ingest(spark, folder, [Drop("shop/two.csv", shop(shared, "3,carla,o3,2024-01-03,sale,30"))], **changes)
+    corrected = Drop("shop/one.csv", one.text.replace("sale,10", "sale,15"))
+    for again in ([corrected], []):
+        ingest(spark, folder, again, **changes)
+        assert amounts(spark, folder)["1", "anna", expected] == 1
+        assert sum(amounts(spark, folder).values()) == 3
+        assert len(rows(spark, folder, "quarantine")) == quarantined
+    ingest(spark, folder, [Drop("shop/one.csv", one.text)], **changes)
+    assert amounts(spark, folder) == Counter([("1", "anna", 10.0), ("2", "ben", 20.0), ("3", "carla", 30.0)])
+    assert rows(spark, folder, "quarantine") == []
+
+
+@pytest.mark.on_sail
 def test_what_waits_in_quarantine_is_freed_by_a_later_file(spark, folder):
     refund = "5,dan,o9,2024-01-05,return,1"
     ingest(
