@@ -68,9 +68,9 @@ class ByDeltaRs:
             commit_properties=self._properties(),
         )
 
-    def take_out(self, spec: TableSpec) -> None:
-        """Take out the rows that this run has appended."""
-        self._table(spec.name).delete(f"{spec.written_by} = '{self._run_id}'", commit_properties=self._properties())
+    def take_out(self, spec: TableSpec, run_id: str) -> None:
+        """Take out the rows that a run has appended."""
+        self._table(spec.name).delete(f"{spec.written_by} = '{run_id}'", commit_properties=self._properties())
 
     def shape(self, table: str) -> Shape:
         """What the table itself says of its columns, partitions and properties."""

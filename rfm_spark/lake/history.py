@@ -75,11 +75,11 @@ def commit(row: Mapping[str, Any]) -> Commit:
 
 
 def equalities(predicate: str | None) -> dict[str, str]:
-    """{column: date} of `column = DATE'2011-12-10'`, `(column = DATE '2011-12-10') AND …` and the like.
+    """{column: date} of `column = DATE'2011-12-10'`, `(column = DATE '2011-12-10') AND …`, `'2011-12-10'::date`.
 
     The history spells a predicate in more than one way.
     """
-    return dict(re.findall(r"(\w+)\W* = DATE ?'([\d-]+)'", predicate or ""))
+    return dict(re.findall(rf"(\w+)\W* = (?:DATE ?)?'({_DAY})'", predicate or ""))
 
 
 def _retention(parameters: Mapping[str, Any]) -> int:

@@ -160,6 +160,24 @@ class Lake:
             self._take_out_if_overtaken(self.delta, spec, base)
         return done
 
+    def settled_version(self, spec: TableSpec, after: int | None, complete: Container[str]) -> int | None:
+        """The newest version of a table of `append_once`, in which no key is twice; None where there is no table.
+
+        A run that was overtaken may have died before it took its rows out again, on an engine that does that: they go.
+        `after`: the version that complete runs, `complete`, have left; what follows is of runs that died or still run.
+        """
+        newest = self.version(spec.name)
+        if newest is None or newest == after or self.dry or not isinstance(self.delta, ByDeltaRs):
+            return newest
+        later = list(since(-1 if after is None else after, self.commits(spec.name)))
+        for one in reversed([one for one in later if one.appends and one.run_id not in complete]):
+            there, its = self.read(spec.name, one.version), F.col(str(spec.written_by)).eqNullSafe(str(one.run_id))
+            keys = there.filter(its).select(*spec.key)
+            if not keys.join(there.filter(~its), list(spec.key), "left_semi").isEmpty():
+                with translated(f"{spec.name} at {self.place}"):
+                    self.delta.take_out(spec, str(one.run_id))
+        return self.version(spec.name)
+
     def append(self, spec: TableSpec, frame: DataFrame) -> Written:
         """Append rows that no other run can write, such as a row of `runs`."""
         frame = self._conformed(spec, frame)
@@ -313,7 +331,7 @@ class Lake:
         mine = self._commits[spec.name].version
         if any(one.version < mine for one in self._others_since(spec.name, base)):
             with translated(f"{spec.name} at {self.place}"):
-                delta.take_out(spec)
+                delta.take_out(spec, self.run_id)
             raise _overtaken(spec.name, self.place)
 
     def _history(self, table: str, limit: int) -> list[Commit]:

@@ -7,8 +7,10 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark import schemas
 from rfm_spark.config.source import Source
 from rfm_spark.pipelines import conservation, ledger, quarantine
+from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import Reuse, as_it_is, choose, union
 from rfm_spark.steps import contract, events, rates
@@ -52,7 +54,7 @@ def settle(
 
     `orphans`: events that an earlier look found to be refunds without their order, to be judged as if they were new.
     """
-    base = run.lake.version("events")
+    base = _base(run)
     existing = run.lake.read("events", base) if base is not None else None
     clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
     dated = rates.spans(union(clean_rates)) if clean_rates else None
@@ -112,12 +114,18 @@ def settle(
 
 def withdrawn(run: Run, delivered: ledger.Delivery) -> Settlement:
     """Where no row is read: the events that go, since only runs that failed had read their files, which have gone."""
-    files, base = delivered.files(ledger.WITHDRAWN), run.lake.version("events")
+    files, base = delivered.files(ledger.WITHDRAWN), _base(run)
     if not files or base is None:
         return NOTHING
     existing = run.lake.read("events", base)
     gone = existing.join(ledger.frame(run.lake, files), ["source", "source_file"], "left_semi")
     return Settlement(existing=existing, base=base, removed=run.keep(gone.select(*_GONE)))
+
+
+def _base(run: Run) -> int | None:
+    """The version of events that rows are held against."""
+    now = published(run.lake)
+    return run.lake.settled_version(schemas.EVENTS, now.versions.get("events"), now.run_ids)
 
 
 def _orphans(

@@ -181,6 +181,24 @@ def test_of_simultaneous_appends_one_stays(lake_of, log):
     assert rows_of(lake_of("after").read("known")) == [("a", 1, "before"), ("b", 2, "first")]
 
 
+def test_what_an_overtaken_run_left_when_it_died_is_taken_out(lake_of, log):
+    """Only an engine that knows no mark of a write appends first and looks then; the other run's rows stay."""
+    of = lambda run_id, *rows: log(*rows).selectExpr("*", f"'{run_id}' AS run_id")  # noqa: E731
+    base = lake_of("first").append_once(KNOWN, of("first", ("a", 1)), None).version
+    published = lake_of("faster").append_once(KNOWN, of("faster", ("b", 2)), base).version
+    dead, complete = lake_of("dead"), {"first", "faster"}
+    if dead._delta_sql:
+        with pytest.raises(ConflictError):
+            dead.append_once(KNOWN, of("dead", ("b", 2), ("c", 3)), base)
+    else:
+        dead.append(KNOWN, of("dead", ("b", 2), ("c", 3)))
+    lake_of("new").append(KNOWN, of("new", ("d", 4)))  # has died as well, and was first with what it brought
+    lake = lake_of("next")
+    newest = lake.settled_version(KNOWN, published, complete)
+    assert sorted(row["key"] for row in lake.read("known", newest).collect()) == ["a", "b", "d"]
+    assert lake_of("later").settled_version(KNOWN, newest, complete) == newest
+
+
 def test_an_overwritten_slice_is_noticed_and_another_is_not(lake_of, snapshot, log):
     mine, theirs = lake_of("mine"), lake_of("theirs")
     mine.replace(SNAPSHOT, snapshot((FIRST, "a", 1)), {"day": FIRST})
