@@ -1,5 +1,6 @@
 """SQL of the project as Spark resolves it: quoted names, the type of an expression, rows as JSON, Spark's words."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -12,6 +13,7 @@ from pyspark.sql import types as T
 from rfm_spark import engines
 from rfm_spark.config.expressions import SqlFault
 
+_NATIVE_PLAN = re.compile(r":? *\[?\b\w*(Expr|Column|Literal|Function)\(.*", re.DOTALL)  # as Sail 0.7 prints its own
 _BARE = "\ufdd0"  # no character: it stands in no text
 _MICROSECONDS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"
 _WHOLE_TIMES = {"timestampFormat": _MICROSECONDS + "XXX", "timestampNTZFormat": _MICROSECONDS}
@@ -234,4 +236,4 @@ def first_line(error: Exception) -> str:
     """Spark's message in one line, without its plan, its code or a stack of Java's."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     told = next((line.split("Exception: ", 1)[1] for line in lines if "Exception: [" in line), lines[0])
-    return told.split(". SQLSTATE")[0].split(" SQLSTATE:")[0]
+    return _NATIVE_PLAN.sub("", told.split(". SQLSTATE")[0].split(" SQLSTATE:")[0])

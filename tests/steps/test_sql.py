@@ -92,3 +92,13 @@ def test_a_union_knows_a_name_in_any_capitals(spark):
         ("more", "bigint"),
     ]
     assert sorted(map(tuple, found.collect()), key=str) == [(1, "a", None), (3, None, None), (None, "b", 2)]
+
+
+def test_what_does_not_resolve_is_told_without_the_engine_s_own_plan(spark):
+    from rfm_spark.config.expressions import SqlFault
+    from rfm_spark.sql import type_of
+
+    with pytest.raises(SqlFault) as fault:
+        type_of(spark.sql("SELECT 1.5D AS x"), "sqrt(x, x)")
+    assert str(fault.value)
+    assert "{" not in str(fault.value)
