@@ -65,6 +65,7 @@ class Lake:
         self.keep: Callable[[DataFrame], DataFrame] = DataFrame.persist  # of a dry lake; a run lets go of what it keeps
         self._used: dict[str, int] = {}
         self._commits: dict[str, _Own] = {}
+        self._anew: set[str] = set()
         self._unnamed: set[tuple[str, int]] = set()
         self._dropped: dict[str, int] = {}
 
@@ -126,10 +127,13 @@ class Lake:
 
     # --- writing ---
 
-    def replace(self, spec: TableSpec, frame: DataFrame, slice_: Mapping[str, date] | None = None) -> Written:
+    def replace(
+        self, spec: TableSpec, frame: DataFrame, slice_: Mapping[str, date] | None = None, *, anew: bool = False
+    ) -> Written:
         """Replace one slice (all of the table without one) in one commit.
 
-        The frame is filtered to the slice as well, since not every engine rejects a row outside of it.
+        The frame is filtered to the slice as well, since not every engine rejects a row outside of it. `anew`: every
+        run makes all of it of what is in its sources, so that runs do not contend for who was last.
         """
         frame = self._conformed(spec, frame)
         days = {name: value.isoformat() for name, value in (slice_ or {}).items()}
@@ -142,6 +146,8 @@ class Lake:
             self._check_own(first)
         options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
         self._overwrite(spec, frame, options, days)
+        if anew:
+            self._anew.add(spec.name)
         return self._committed(spec.name, days, or_none=True)
 
     def append_once(self, spec: TableSpec, frame: DataFrame, base: int | None) -> Written:
@@ -262,7 +268,7 @@ class Lake:
 
         Raises: ConflictError; the other run is the one that readers will see.
         """
-        for table in self._commits:
+        for table in self._commits.keys() - self._anew:
             self._check_own(table)
 
     def dropped(self) -> dict[str, int]:

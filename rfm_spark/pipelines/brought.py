@@ -89,7 +89,7 @@ def write_customers(
         *(schemas.configured(n, merged.schema[n].dataType.simpleString()) for n in names),
         *([schemas.ATTRIBUTE_SOURCES] if people is not None else []),
     )
-    return run.lake.replace(spec, merged).frame
+    return run.lake.replace(spec, merged, anew=True).frame
 
 
 def write_consents(run: Run, decisions: Mapping[str, DataFrame], people: identity.Unified | None = None) -> None:
@@ -108,4 +108,4 @@ def write_consents(run: Run, decisions: Mapping[str, DataFrame], people: identit
     if people is not None:
         rows = people.named(rows)
     distinct = rows.dropDuplicates(["source", "customer_key", "content_hash"])
-    run.lake.replace(schemas.CONSENTS, distinct.select(*schemas.CONSENTS.column_names()))
+    run.lake.replace(schemas.CONSENTS, distinct.select(*schemas.CONSENTS.column_names()), anew=True)

@@ -4,6 +4,7 @@ Splink runs in DuckDB within the driver's process, whatever the engine: what it 
 """
 
 import itertools
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,6 +74,7 @@ def scored(table: Any, asked: Probabilistic) -> list[tuple[int, int, str, float]
         retain_intermediate_calculation_columns=False,
         retain_matching_columns=False,
     )
+    logging.getLogger("splink").setLevel(logging.ERROR)  # it tells all that it tries, line by line
     linker = Linker(DuckDBAPI().register(table), settings)
     try:
         strict: list[Any] = [block_on(*names) for names in blocks if len(names) > 1] or rules

@@ -199,6 +199,19 @@ def test_what_an_overtaken_run_left_when_it_died_is_taken_out(lake_of, log):
     assert lake_of("later").settled_version(KNOWN, newest, complete) == newest
 
 
+def test_what_every_run_makes_anew_is_contended_by_nobody(lake_of, log):
+    mine, other = lake_of("mine"), lake_of("other")
+    written = mine.replace(LOG, log(("a", 1)), anew=True)
+    other.replace(LOG, log(("b", 2)), anew=True)
+    mine.verify()
+    assert mine.versions() == {"log": written.version}
+    contended = lake_of("contended")
+    contended.replace(LOG, log(("a", 1)))
+    other.replace(LOG, log(("b", 2)))
+    with pytest.raises(ConflictError):
+        contended.verify()
+
+
 def test_an_overwritten_slice_is_noticed_and_another_is_not(lake_of, snapshot, log):
     mine, theirs = lake_of("mine"), lake_of("theirs")
     mine.replace(SNAPSHOT, snapshot((FIRST, "a", 1)), {"day": FIRST})

@@ -70,5 +70,11 @@ def test_a_list_that_reaches_nobody_is_warned_of():
     (warning,) = config_warnings(from_data(data))
     assert warning.path == "sources[2].ids"
     assert "stop has no id type in common" in warning.message
+    data["sources"][2]["kind"] = "profile"
+    assert [one.path for one in config_warnings(from_data(data))] == ["sources[2].ids"]
+    data["identity"]["probabilistic"] = {"compare": {"surname": "name", "city": "exact"}, "threshold": 0.95}
+    assert "sources[2].ids" not in [one.path for one in config_warnings(from_data(data))]
+    del data["identity"]["probabilistic"]
+    data["sources"][2]["kind"] = "suppression"
     data["sources"][2]["ids"] = {"email": "mail"}
     assert config_warnings(from_data(data)) == []
