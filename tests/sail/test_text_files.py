@@ -134,7 +134,7 @@ def found(_session, folder):
 def test_rows_are_the_same_as_by_spark(spark, folder, found, case):
     header, options, _ = CASES[case]
     source = SimpleNamespace(name=case, format="json" if header is None else "csv", path=str(folder / case))
-    source.options = options
+    source.options, source.columns, source.ids, source.types = options, {}, {}, {}
     expected = reading.load(spark, source)
     schema, rows = found[case]
     assert schema == expected.schema.simpleString()
