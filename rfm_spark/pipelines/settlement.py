@@ -94,7 +94,7 @@ def settle(
     if same_months is not None and delivered.earlier():
         files, of_file = ledger.frame(run.lake, delivered.earlier()), ["source", "source_file"]
         before, now = rows.join(files, of_file, "left_semi"), rows.join(files, of_file, "left_anti")
-        settled = events.settle_in_turn(before, now, same_months, few=few, reused=reused)
+        settled = events.settle_in_turn(before, now, same_months, keep, few=few)
     else:
         settled = events.settle(rows, same_months, few=few, reused=reused)
     settled = keep(settled if stale is None else events.over_stale(settled, stale))

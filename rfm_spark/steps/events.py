@@ -138,17 +138,18 @@ def settle(
 
 
 def settle_in_turn(
-    earlier: DataFrame, rows: DataFrame, existing: DataFrame, *, few: bool = False, reused: Reuse = as_it_is
+    earlier: DataFrame, rows: DataFrame, existing: DataFrame, keep: Reuse, *, few: bool = False
 ) -> DataFrame:
     """As `settle`, where the rows of `earlier` were delivered before the others: they count as events for these.
 
-    An earlier row that another replaces at once is no event, and a duplicate of what was. Shuffles of `settle`, twice.
+    An earlier row that another replaces at once is no event, and a duplicate of what was. `keep` keeps rows, since they
+    are gone through several times. Shuffles of `settle`, twice.
     """
     of_event = ["source", "event_id"]
-    first = reused(settle(earlier, existing, few=few, reused=reused))
+    first = keep(settle(earlier, existing, few=few))
     kept = first.filter(is_kept())
     there = union([existing.join(kept, of_event, "left_anti"), kept.select(*existing.columns)])
-    then = reused(settle(rows, there, few=few, reused=reused))
+    then = keep(settle(rows, there, few=few))
     replaced = then.filter(F.col("outcome") == REPLACED).select(*of_event, F.lit(True).alias("_replaced"))
     over = is_kept() & F.coalesce("_replaced", F.lit(False))
     still = {"outcome": F.when(over, DUPLICATE).otherwise(F.col("outcome")), "by_other": over | F.col("by_other")}

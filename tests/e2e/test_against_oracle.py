@@ -20,7 +20,8 @@ from oracle.reading import Ingested
 SOURCES = ("shop", "web", "touches", "crm")
 COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates")
 _ON_SAIL = (pytest.mark.slow, pytest.mark.on_sail)  # as the first ones on Spark, but for an argument
-POLICIES = ("net_on_order_date", "net_on_refund_date", pytest.param("ignore", marks=_ON_SAIL))
+_LATER = pytest.param("net_on_refund_date", marks=pytest.mark.slow_on_spark)
+POLICIES = ("net_on_order_date", _LATER, pytest.param("ignore", marks=_ON_SAIL))
 WHOLE_SPAN = {"all": True, "sub_periods": 4}
 
 
@@ -125,7 +126,7 @@ def test_profiles(spark, lake_of, policy):
     [
         ("net_on_order_date", "approx_quantile"),
         pytest.param("net_on_order_date", "interpolated", marks=_ON_SAIL),
-        ("net_on_refund_date", "approx_quantile"),
+        pytest.param("net_on_refund_date", "approx_quantile", marks=pytest.mark.slow_on_spark),
         pytest.param("ignore", "interpolated", marks=_ON_SAIL),
     ],
 )

@@ -43,6 +43,7 @@ def test_all_at_once_is_one_after_the_other(spark, folder):
     assert sorted(map(str, feeds[0])) == sorted(map(str, feeds[1]))
 
 
+@pytest.mark.slow
 def test_causes_are_those_of_looking_at_every_mover_again(spark, folder, monkeypatch):
     """Also where no event came late, which saves a look."""
     from rfm_spark.pipelines import evolution

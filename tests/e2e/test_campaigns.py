@@ -336,6 +336,7 @@ def test_what_cannot_be_done_is_said(spark, shop):
     assert (early.code, "starts on 2020-07-05" in early.log) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_campaigns_of_complete_journey(spark, tmp_path):
     from e2e import shipped
 
@@ -364,6 +365,7 @@ def test_the_campaigns_of_complete_journey(spark, tmp_path):
     assert results["value"]["roi"] is None
 
 
+@pytest.mark.slow
 def test_who_turns_out_to_be_one_person_in_both_groups_is_left_out(spark, tmp_path):
     import yaml
 

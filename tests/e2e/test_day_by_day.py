@@ -67,7 +67,7 @@ def contents(spark, done: Any) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize(("last", "deliveries"), [(20, 4), pytest.param(305, 305, marks=[ALL_DAYS, pytest.mark.slow])])
+@pytest.mark.parametrize(("last", "deliveries"), [(9, 3), pytest.param(305, 305, marks=[ALL_DAYS, pytest.mark.slow])])
 def test_day_by_day_ends_as_one_run(spark, days, tmp_path, last, deliveries):
     """The last days, each delivery run as of the day after it, so that snapshots are moved on or made anew between."""
     taken = sorted(days)[-last:]

@@ -186,6 +186,7 @@ def test_moves_between_any_two_snapshots(spark, evolved):
     assert {path.name: DeltaTable(path).version() for path in Path(evolved.config.lake.path).iterdir()} == versions
 
 
+@pytest.mark.slow
 @pytest.mark.on_sail
 def test_moves_are_told_by_what_the_later_snapshot_saw(spark, tmp_path):
     """Not by events that came since; where earlier ones were changed since and are not kept, it says what to do."""

@@ -52,6 +52,7 @@ def test_killed_after_each_table_of_a_first_run_and_run_again(spark, config, und
     assert tiny.read(spark, "ingested_files").count() == len(undisturbed.july["ingested_files"])
 
 
+@pytest.mark.slow_on_spark
 def test_what_a_dead_run_replaced_stays_as_published(spark, config, october, monkeypatch):
     tiny = faults.project(config, october)
     before = snapshots(spark, tiny)

@@ -161,6 +161,7 @@ def test_any_order_and_any_batches_give_the_same_people(spark, tmp_path):
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_leaves_the_people_as_they_were(spark, project, tmp_path, monkeypatch):
     ingest(spark, project)
     before = keys(spark, project)

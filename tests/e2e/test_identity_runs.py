@@ -35,6 +35,7 @@ def tables(project: Path) -> dict[str, int]:
     return {table.name: len(list((table / "_delta_log").glob("*.json"))) for table in lake.iterdir()}
 
 
+@pytest.mark.slow
 def test_ids_of_a_run_that_died_after_its_events_still_join(spark, project, tmp_path, monkeypatch):
     Project.load(project).ingest(spark, DAY)
     new = [("l8", "s8", "new@example.com", None, None), ("l9", "s9", "New@Example.com", None, None)]

@@ -174,7 +174,10 @@ def test_each_file_is_read_once_and_again_where_it_says_something_else(spark, fo
 
 
 @pytest.mark.on_sail
-@pytest.mark.parametrize(("on_change", "expected", "quarantined"), [("quarantine", 10.0, 1), ("replace", 15.0, 0)])
+@pytest.mark.parametrize(
+    ("on_change", "expected", "quarantined"),
+    [("quarantine", 10.0, 1), ("replace", 15.0, 0)],
+)
 def test_a_corrected_row_contradicts_what_another_file_said_before(spark, folder, on_change, expected, quarantined):
     """As where the other file had come first: it is a later delivery, and not one with it."""
     changes = {"sources.shop.on_change": on_change}

@@ -147,6 +147,7 @@ def test_cdnow_purchase_days(run):
 # --- Online Retail ----------------------------------------------------------------------
 
 
+@pytest.mark.slow_on_spark
 def test_online_retail(run):
     """Every row in one place, guests quarantined as such, and 4,338 customers' orders and money to the cent."""
     done = run(published.online_retail_config(""), published.ONLINE_RETAIL_AS_OF)

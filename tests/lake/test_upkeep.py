@@ -252,7 +252,10 @@ def _text():
     return F.col("value").cast("string")
 
 
-@pytest.mark.parametrize("write", ["replace", pytest.param("merge", marks=pytest.mark.slow), "append"])
+@pytest.mark.parametrize(
+    "write",
+    ["replace", pytest.param("merge", marks=pytest.mark.slow), pytest.param("append", marks=pytest.mark.slow_on_spark)],
+)
 def test_a_writer_that_upkeep_overtakes_writes_all_the_same(lake_of, upkeep_of, frame, lake_path, write):
     """It has read the table before the files are compacted and the columns change, and commits after."""
     from pyspark.sql import functions as F
