@@ -84,6 +84,7 @@ def test_run_again_at_a_published_date(spark, config, october, undisturbed):
         assert as_it_was == undisturbed.october[table]
 
 
+@pytest.mark.slow_on_spark
 def test_of_interleaved_runs_at_one_date_the_one_that_overtook_wins(spark, config, lake, undisturbed):
     def segment_whole():
         faults.project(config, lake).segment(spark, as_of=SECOND)

@@ -128,6 +128,7 @@ def test_r_customers_scored_by_the_steps_alone(spark, method):
 # --- CDNOW ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow_on_spark
 def test_cdnow_purchase_days(run):
     """Genuine repeats are kept, a customer's purchases of one day are one order, and ties keep one score.
 

@@ -52,6 +52,7 @@ def test_an_attribute_that_is_not_in_the_lake_yet(spark, folder):
     assert "rows" not in said.log
 
 
+@pytest.mark.slow_on_spark
 def test_customers_whom_no_rule_takes_are_counted(spark, folder):
     """The check of the rules keeps this from happening, where it can judge them all."""
     from rfm_spark import Project

@@ -241,6 +241,7 @@ def _rest(spec):
     return spec.grain, spec.columns, spec.key, spec.partitioned_by
 
 
+@pytest.mark.slow_on_spark
 def test_versions_before_a_checkpoint_are_still_read(lake_of):
     """The log is gathered every ten commits, and each version is what it was."""
     lake = lake_of("run")

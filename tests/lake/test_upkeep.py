@@ -93,6 +93,7 @@ def told(done):
     return [(one.action, one.what) for one in done]
 
 
+@pytest.mark.slow_on_spark
 def test_forty_small_commits_become_few_files(spark, lake_of, upkeep_of, frame, lake_path):
     """A run a commit; eight partitions of five files each, and one of a single file, which is left as it is."""
     from rfm_spark.lake import upkeep as upkeeps
@@ -137,6 +138,7 @@ def test_a_table_without_partitions(lake_of, upkeep_of, log, lake_path):
     assert rows_of(f"{lake_path}/log") == before
 
 
+@pytest.mark.slow_on_spark
 def test_files_go_when_nobody_needs_them(lake_of, upkeep_of, log, lake_path):
     table, lake = f"{lake_path}/log", lake_of("writer")
     for n in range(6):
@@ -161,6 +163,7 @@ def test_files_go_when_nobody_needs_them(lake_of, upkeep_of, log, lake_path):
     assert upkeep_of().unchanged_until("log", used) == DeltaTable(table).version() - 1
 
 
+@pytest.mark.slow_on_spark
 def test_snapshots_are_taken_out(lake_of, upkeep_of, frame, lake_path):
     """More of them than one commit names; the run that is writing one of them is not disturbed."""
     table, running = f"{lake_path}/snapshots", lake_of("running")

@@ -123,7 +123,7 @@ def profiles_at(spark, i: int):
 @pytest.mark.parametrize(
     ("policy", "months", "sub_periods"),
     [
-        ("net_on_order_date", 12, 4),
+        pytest.param("net_on_order_date", 12, 4, marks=pytest.mark.slow_on_spark),
         pytest.param("net_on_refund_date", 12, 3, marks=pytest.mark.slow),
         pytest.param("ignore", 6, 1, marks=pytest.mark.slow),
         pytest.param("net_on_order_date", 1, 1, marks=pytest.mark.slow),
