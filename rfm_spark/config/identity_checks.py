@@ -56,12 +56,12 @@ def identity_warnings(config: ProjectConfig) -> Iterator[Finding]:
     for name in config.identity.ids:
         if name not in used:
             yield f"identity.ids.{name}", "no source has ids of this type under its ids, so it joins nobody"
-    alike = config.identity.probabilistic is not None
+    by_ids = set(_OF_OTHERS)
+    if config.identity.probabilistic is not None:
+        by_ids.remove("profile")  # whose attributes tell of people, too
     for i, source in enumerate(config.sources):
-        if alike and source.kind == "profile":
-            continue  # who has no id of others may be known by the attributes
         shared = {name for other in config.sources if other is not source for name in other.ids}
-        if source.kind in _OF_OTHERS and not shared & source.ids.keys():
+        if source.kind in by_ids and not shared & source.ids.keys():
             told = "has no id type in common with another source, so it reaches nobody that the others know"
             yield f"sources[{i}].ids", f"{source.kind} source {source.name} {told}"
 

@@ -27,13 +27,13 @@ from rfm_spark.lake.by_sql import USER_METADATA, BySql
 from rfm_spark.lake.faults import translated
 from rfm_spark.lake.history import Commit, newest_first, since
 from rfm_spark.lake.place import Place, types
+from rfm_spark.lake.shape import STATISTICS, with_statistics
 from rfm_spark.local import local_frame
 from rfm_spark.schemas import TableSpec
 
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 TRIES = 3
 _MORE_THAN_A_RUN_LIVES_THROUGH = 1000  # commits of others
-STATISTICS = "delta.dataSkippingStatsColumns"
 CHANGE_DATA_FEED = "delta.enableChangeDataFeed"
 
 
@@ -166,14 +166,20 @@ class Lake:
             self._take_out_if_overtaken(self.delta, spec, base)
         return done
 
-    def settled_version(self, spec: TableSpec, after: int | None, complete: Container[str]) -> int | None:
+    def settled_version(
+        self, spec: TableSpec, published: Callable[[], tuple[int | None, Container[str]]]
+    ) -> int | None:
         """The newest version of a table of `append_once`, in which no key is twice; None where there is no table.
 
         A run that was overtaken may have died before it took its rows out again, on an engine that does that: they go.
-        `after`: the version that complete runs, `complete`, have left; what follows is of runs that died or still run.
+        `published`, asked there alone: the version that complete runs have left, and these; what follows is of runs
+        that died or still run.
         """
         newest = self.version(spec.name)
-        if newest is None or newest == after or self.dry or not isinstance(self.delta, ByDeltaRs):
+        if newest is None or self.dry or not isinstance(self.delta, ByDeltaRs):
+            return newest
+        after, complete = published()
+        if newest == after:
             return newest
         later = list(since(-1 if after is None else after, self.commits(spec.name)))
         for one in reversed([one for one in later if one.appends and one.run_id not in complete]):
@@ -245,23 +251,6 @@ class Lake:
         if not self.dry and not self.exists(spec.name):
             empty = local_frame(self.spark, [], spec.types())
             self.append(spec, empty)
-
-    def define_view(
-        self, name: str, table: str, conditions: Mapping[int, str], query: str = "SELECT * FROM placed"
-    ) -> None:
-        """Make or replace a view of the catalog: a query of `placed`, the rows of some versions of a table that meet a
-        condition. A column that a version does not have is null in its rows.
-        """
-        with translated(f"view {name} in {self.place}"):
-            known = {version: types(self.read(table, version)) for version in sorted(conditions)}
-            columns = {column: type_ for each in known.values() for column, type_ in each.items()}
-            parts = []
-            for version, there in known.items():
-                cells = (f"`{c}`" if c in there else f"CAST(NULL AS {columns[c]}) AS `{c}`" for c in columns)
-                rows = f"{self.place.identifier(table)} VERSION AS OF {version} WHERE {conditions[version]}"
-                parts.append(f"SELECT {', '.join(cells)} FROM {rows}")
-            placed = f"WITH placed AS ({' UNION ALL '.join(parts)})"
-            self.spark.sql(f"CREATE OR REPLACE VIEW {self.place.identifier(name)} AS {placed} {query}")
 
     def verify(self) -> None:
         """Check that no other run has replaced a slice that this run wrote.
@@ -411,14 +400,3 @@ def _once(table: str, base: int | None) -> tuple[str, str]:
 
 def _overtaken(table: str, place: Place) -> ConflictError:
     return ConflictError(f"another run wrote {table} in {place} first; nothing of this one is published: run again")
-
-
-def with_statistics(spec: TableSpec) -> str:
-    """The columns whose least and greatest values the log may hold: no person's, nor the partitions', which it has."""
-    shown = [c.name for c in spec.columns if not c.personal and _has_statistics(c.type)]
-    return ",".join(f"`{name}`" for name in shown if name not in spec.partitioned_by)
-
-
-def _has_statistics(type_: str) -> bool:
-    """Not those that Delta refuses; nor fractions: Sail 0.7 reads constants there, and gets their last digit wrong."""
-    return not type_.startswith(("array", "map", "struct", "boolean", "double", "float"))

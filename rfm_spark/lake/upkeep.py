@@ -14,8 +14,8 @@ from typing import TypeVar
 from rfm_spark.errors import ConflictError
 from rfm_spark.lake.faults import translated
 from rfm_spark.lake.history import since, vacuum_is_due
-from rfm_spark.lake.shape import Shape, partitions
-from rfm_spark.lake.tables import CHANGE_DATA_FEED, STATISTICS, TRIES, Lake, with_statistics
+from rfm_spark.lake.shape import STATISTICS, Shape, partitions, with_statistics
+from rfm_spark.lake.tables import CHANGE_DATA_FEED, TRIES, Lake
 from rfm_spark.schemas import Column, TableSpec
 
 FILES_A_PARTITION = 4
@@ -61,9 +61,8 @@ class Upkeep:
             self._change(table, partial(self._delta.comment, table, column.name, column.comment))
         if meant:
             done.append(Done(table, "mend comments", _names(meant)))
-        declared = [column for column in spec.columns if column.name in have or column in new]
-        as_stored = tuple(replace(column, type=have.get(column.name, column).type) for column in declared)
-        whole = replace(spec, columns=as_stored, partitioned_by=shape.partitioned_by)
+        declared = [column for column in shape.columns if column.name in spec.column_names()]
+        whole = replace(spec, columns=(*declared, *new), partitioned_by=shape.partitioned_by)
         wanted = with_statistics(whole)
         if set(wanted.split(",")) != set(shape.properties.get(STATISTICS, "").split(",")):
             self._change(table, lambda: self._delta.set_property(table, STATISTICS, wanted))

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from rfm_spark.config.campaigns import Campaign, Export
 from rfm_spark.databases import Database, replace
 from rfm_spark.errors import EnvironmentFault
+from rfm_spark.lake.place import local
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sources.columns import spelt
@@ -47,13 +48,12 @@ def export(run: Run, earlier: Published, audience: DataFrame, campaigns: list[Ca
                 where = f"campaigns.{campaign.name}.export[{i}]"
                 run.counts[f"export.{campaign.name}.{i}"] = _into_database(campaign, one, mine, where)
                 continue
-            known = before if before is not None and _has_received(campaign, one) else None
-            then = None if known is None else known.filter(F.col("campaign") == F.lit(campaign.name))
-            rows = (
-                audiences.differences(mine, then, one.columns)
-                if one.differences
-                else audiences.exported(mine, one.columns)
-            )
+            if one.differences:
+                known = before if before is not None and _has_received(campaign, one) else None
+                then = None if known is None else known.filter(F.col("campaign") == F.lit(campaign.name))
+                rows = audiences.differences(mine, then, one.columns)
+            else:
+                rows = audiences.exported(mine, one.columns)
             run.counts[f"export.{campaign.name}.{i}"] = _write(run, campaign, one, rows)
         stage.rows = sum(n for name, n in run.counts.items() if name.startswith("export."))
 
@@ -78,7 +78,7 @@ def _has_received(campaign: Campaign, one: Export) -> bool:
 
 
 def _folder(one: Export) -> Path:
-    return Path(str(one.path).removeprefix("file://").removeprefix("file:"))
+    return Path(local(str(one.path)))
 
 
 def _manifest(one: Export) -> Path:

@@ -235,7 +235,7 @@ def _withdrawn(listed: list[Listed], trails: Mapping[str, list[Row]], complete: 
 def _beside_lost(found: list[Found]) -> list[Found]:
     """Beside changed and withdrawn files those that brought what they did as well: it may not be there any more."""
     return [
-        Found(one.listed, AGAIN, one.content_hash, one.before, earlier=True)
+        replace(one, status=AGAIN, earlier=True)
         if not one.is_read and one.before is not None and one.before["brought_by_others"]
         else one
         for one in found

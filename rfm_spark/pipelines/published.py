@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from rfm_spark import config as configs
 from rfm_spark import schemas
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.lake import Lake
+from rfm_spark.lake import Lake, define_view
 from rfm_spark.local import local_frame
 from rfm_spark.sql import union
 from rfm_spark.steps import segment_history
@@ -198,8 +198,8 @@ def define_views(lake: Lake) -> None:
     newest = segments.select("segmentation", "snapshot_date").distinct().collect()
     current = [(day, f"segmentation = '{name}' AND snapshot_date = DATE'{day}'") for name, day in sorted(newest)]
     every = [(day, f"snapshot_date = DATE'{day}'") for day in versions]
-    lake.define_view(CURRENT, table, _by_version(versions, current))
-    lake.define_view(HISTORY, table, _by_version(versions, every), segment_history.STAYS)
+    define_view(lake, CURRENT, table, _by_version(versions, current))
+    define_view(lake, HISTORY, table, _by_version(versions, every), segment_history.STAYS)
 
 
 def _by_version(versions: Mapping[date, int], rows: Iterable[tuple[date, str]]) -> dict[int, str]:

@@ -19,6 +19,7 @@ _REPLACING = (ledger.CHANGED, ledger.AGAIN, ledger.WITHDRAWN)  # files whose eve
 _FEW = 200_000  # rows whose ids fit a broadcast
 _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
 _GONE = ["source", "event_id", "event_month"]
+_OF_FILE = ["source", "source_file"]
 _HELD_AGAINST += ["event_type", "customer_key", "order_id"]
 
 
@@ -92,8 +93,8 @@ def settle(
     months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
     same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
     if same_months is not None and delivered.earlier():
-        files, of_file = ledger.frame(run.lake, delivered.earlier()), ["source", "source_file"]
-        before, now = rows.join(files, of_file, "left_semi"), rows.join(files, of_file, "left_anti")
+        files = ledger.frame(run.lake, delivered.earlier())
+        before, now = rows.join(files, _OF_FILE, "left_semi"), rows.join(files, _OF_FILE, "left_anti")
         settled = events.settle_in_turn(before, now, same_months, keep, few=few)
     else:
         settled = events.settle(rows, same_months, few=few, reused=reused)
@@ -118,14 +119,18 @@ def withdrawn(run: Run, delivered: ledger.Delivery) -> Settlement:
     if not files or base is None:
         return NOTHING
     existing = run.lake.read("events", base)
-    gone = existing.join(ledger.frame(run.lake, files), ["source", "source_file"], "left_semi")
+    gone = existing.join(ledger.frame(run.lake, files), _OF_FILE, "left_semi")
     return Settlement(existing=existing, base=base, removed=run.keep(gone.select(*_GONE)))
 
 
 def _base(run: Run) -> int | None:
     """The version of events that rows are held against."""
-    now = published(run.lake)
-    return run.lake.settled_version(schemas.EVENTS, now.versions.get("events"), now.run_ids)
+
+    def complete() -> tuple[int | None, frozenset[str]]:
+        now = published(run.lake)
+        return now.versions.get("events"), now.run_ids
+
+    return run.lake.settled_version(schemas.EVENTS, complete)
 
 
 def _orphans(
@@ -136,7 +141,7 @@ def _orphans(
         return None
     there = [(name, one.listed.path) for name, files in delivered.found.items() for one in files]
     refunds = existing.filter(F.col("event_type") == "refund").join(lost, key, "left_semi")
-    of_files = refunds.join(ledger.frame(run.lake, there), ["source", "source_file"], "left_semi")
+    of_files = refunds.join(ledger.frame(run.lake, there), _OF_FILE, "left_semi")
     found = run.keep(of_files.select(*_HELD_AGAINST))
     return None if found.isEmpty() else found
 
@@ -172,13 +177,13 @@ def _without_stale(
 
     What those of withdrawn files were is not told: nobody has seen it, and a row that says it again is no old one.
     """
-    files, of_file = ledger.frame(run.lake, changed), ["source", "source_file"]
-    still, stale = events.divide(run.keep(existing.join(files, of_file, "left_semi")), rows)
+    files = ledger.frame(run.lake, changed)
+    still, stale = events.divide(run.keep(existing.join(files, _OF_FILE, "left_semi")), rows)
     if withdrawn:
         unseen = ledger.frame(run.lake, withdrawn)
-        untold = stale.join(unseen, of_file, "left_semi").withColumn("content_hash", F.lit(None).cast("bigint"))
-        stale = union([stale.join(unseen, of_file, "left_anti"), untold])
-    return union([existing.join(files, of_file, "left_anti"), still]), run.keep(stale)
+        untold = stale.join(unseen, _OF_FILE, "left_semi").withColumn("content_hash", F.lit(None).cast("bigint"))
+        stale = union([stale.join(unseen, _OF_FILE, "left_anti"), untold])
+    return union([existing.join(files, _OF_FILE, "left_anti"), still]), run.keep(stale)
 
 
 def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None, *, held: bool) -> DataFrame:

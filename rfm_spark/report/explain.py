@@ -34,11 +34,12 @@ def explain(console: Console, read: Read, as_of: date, customer: str) -> None:
     config = config_of(read("runs"), as_of)
     of_day = F.col("snapshot_date") == F.lit(as_of)
     here = of_day & (F.col("customer_key") == customer)
-    metrics = read("customer_metrics")
-    if config.identity is not None and metrics.filter(here).isEmpty():
-        here = of_day & (F.col("customer_key") == _person(read("identities"), customer))
     groups_of = [group_column(name).alias(f"{_GROUP}{name}") for name in _grouped_by(config)]
-    found = metrics.filter(here).select("*", *groups_of).head()
+    metrics = read("customer_metrics").select("*", *groups_of)
+    found = metrics.filter(here).head()
+    if found is None and config.identity is not None:
+        here = of_day & (F.col("customer_key") == _person(read("identities"), customer))
+        found = metrics.filter(here).head()
     if found is None:
         told = f"no such customer in the snapshot of {as_of}; give a customer_key of customer_metrics"
         raise InputError(told if config.identity is None else f"{told}, or {_ID_OF_ONE}")

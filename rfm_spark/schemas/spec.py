@@ -76,5 +76,5 @@ def required(name: str, type_: str, meaning: str, unit: str = "") -> Column:
 
 
 def configured(name: str, type_: str) -> Column:
-    """A column that the config adds to a table, by its name there."""
-    return Column(name, type_, "column of the project's config", configured=True)
+    """A column that the config adds to a table, for `with_columns`."""
+    return Column(name, type_, "column of the project's config")

@@ -1,5 +1,7 @@
 """A tiny shop with consents and campaigns, generated; and who bought what after a campaign, told in plain Python."""
 
+import csv
+import json
 import random
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -88,3 +90,22 @@ def buy(folder: Path, name: str, rows: list[tuple[str, datetime, str, str]]) -> 
     ]
     text = "\n".join(["line,id,at,total,kind,product", *lines]) + "\n"
     (folder / "orders" / f"{name}.csv").write_text(text, encoding="utf-8")
+
+
+def rows(spark: Any, config: Path, table: str) -> list[Any]:
+    """The published rows of a table."""
+    from rfm_spark import Project
+
+    return Project.load(config).read(spark, table).collect()
+
+
+def exported(folder: Path) -> list[dict[str, str]]:
+    """The rows that a manifest tells of."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found = []
+    for file in manifest["files"]:
+        text = (folder / file["name"]).read_text(encoding="utf-8")
+        is_csv = file["name"].endswith(".csv")
+        found += list(csv.DictReader(text.splitlines())) if is_csv else [json.loads(line) for line in text.splitlines()]
+    assert len(found) == manifest["rows"]
+    return found

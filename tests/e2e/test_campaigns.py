@@ -1,49 +1,21 @@
 """Campaigns from end to end: who is contacted, what is exported, and what is measured, against plain Python."""
 
-import csv
-import json
 import random
 import shutil
 import statistics
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from e2e import faults, marketing
+from e2e import marketing
 from e2e.commands import rfm_spark
+from e2e.marketing import exported, rows
 
 from rfm_spark.steps.holdouts import draw_in_python
 
 pytestmark = pytest.mark.on_sail
-
-
-@pytest.fixture(scope="module")
-def shop(_session, tmp_path_factory) -> Path:
-    """The project file of a lake that is segmented and targeted."""
-    config = marketing.write_project(tmp_path_factory.mktemp("shop") / "p")
-    assert rfm_spark(_session, "run", config, "--as-of", marketing.AS_OF).code == 0
-    assert rfm_spark(_session, "target", config, "--as-of", marketing.AS_OF).code == 0
-    return config
-
-
-def rows(spark, config: Path, table: str) -> list:
-    from rfm_spark import Project
-
-    return Project.load(config).read(spark, table).collect()
-
-
-def exported(folder: Path) -> list[dict[str, str]]:
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    found = []
-    for file in manifest["files"]:
-        text = (folder / file["name"]).read_text(encoding="utf-8")
-        is_csv = file["name"].endswith(".csv")
-        found += list(csv.DictReader(text.splitlines())) if is_csv else [json.loads(line) for line in text.splitlines()]
-    assert len(found) == manifest["rows"]
-    return found
 
 
 def test_who_is_contacted(spark, shop):
@@ -133,69 +105,6 @@ def test_a_plan_publishes_nothing_and_advises(spark, shop):
     assert {"good", "(mid)", "(rest)"} <= {row[0] for row in said.rows}, "segments of no campaign are weighed too"
     assert any("suppressed" in line and "consent_expired" in line and "no_consent" in line for line in said.lines)
     assert any("measurable with power 80%" in line for line in said.lines)
-
-
-def test_again_is_the_same_and_differences_are_none(spark, shop):
-    out = shop.parent / "out"
-    first, again = exported(out / "csv"), None
-    files = sorted(str(file) for file in out.rglob("*") if file.is_file())
-    assert {row["id"] for row in first} == {
-        row["customer_key"]
-        for row in rows(spark, shop, "audiences")
-        if (row["campaign"], row["group"]) == ("win", "treatment")
-    }
-    assert {row["change"] for row in exported(out / "changes")} == {"added"}
-    then = [tuple(row)[:-1] for row in rows(spark, shop, "audiences")]
-    said = rfm_spark(spark, "target", shop, "--as-of", marketing.AS_OF)
-    assert said.code == 0
-    again = exported(out / "csv")
-    assert "win.1: 0 rows exported" in said.lines
-    assert sorted(map(repr, first)) == sorted(map(repr, again))
-    assert files == sorted(str(file) for file in out.rglob("*") if file.is_file())
-    assert sorted(map(repr, then)) == sorted(repr(tuple(row)[:-1]) for row in rows(spark, shop, "audiences"))
-
-
-def test_a_destination_that_has_nothing_gets_everybody_as_added(spark, shop, tmp_path):
-    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
-    changes = config.parent / "out" / "changes"
-    before = exported(changes)
-    shutil.rmtree(changes)
-    said = rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF)
-    assert said.code == 0, said.log
-    assert {row["change"] for row in exported(changes)} == {"added"}
-    assert sorted(map(repr, exported(changes))) == sorted(map(repr, before))
-
-
-@pytest.mark.parametrize("dies_at", ["rows", "rename", "manifest", "record"])
-def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monkeypatch, dies_at):
-    from rfm_spark.pipelines import exports, run_record
-
-    folder = shutil.copytree(shop.parent, tmp_path / "p")
-    config, out = folder / "project.yaml", folder / "out" / "csv"
-    before = exported(out)
-    budget = "campaigns.win.budget=10"
-
-    def die(*_, **__):
-        raise faults.Killed(dies_at)
-
-    with monkeypatch.context() as patched:
-        if dies_at == "rows":
-            patched.setattr(exports.os, "replace", die)
-        elif dies_at == "rename":
-            patched.setattr(exports, "_sha256", die)
-        elif dies_at == "manifest":
-            patched.setattr(exports, "_replace", die)
-        else:
-            patched.setattr(run_record, "_write", die)
-        with pytest.raises(faults.Killed):
-            rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", budget)
-    if dies_at != "record":
-        assert exported(out) == before, "who reads by the manifest sees the one before"
-    assert len([r for r in rows(spark, config, "audiences") if r["campaign"] == "win" and r["cost"]]) == 50
-    assert rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", budget).code == 0
-    after = exported(out)
-    assert len(after) == len({row["id"] for row in after}) == 25
-    assert len([file for file in out.rglob("*") if file.is_dir()]) == 1
 
 
 def test_what_is_measured_is_what_happened(spark, shop, tmp_path):
@@ -309,7 +218,10 @@ def test_a_campaign_that_held_nobody_out_leaves_the_others_their_results(spark, 
     said = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
     assert said.code == 0, said.log
     assert any("campaign win: audience: found nobody in holdout, expected" in line for line in said.lines)
-    assert {row["campaign"] for row in rows(spark, config, "campaign_results")} == {"everybody", "global_holdout"}
+    assert {row["campaign"] for row in rows(spark, config, "campaign_results")} == {
+        "everybody",
+        "global_holdout",
+    }
 
 
 def test_an_audience_of_nobody_is_told_from_none(spark, shop, tmp_path):
@@ -400,25 +312,3 @@ def test_who_turns_out_to_be_one_person_in_both_groups_is_left_out(spark, tmp_pa
     assert rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER).code == 0
     row = {(r["segment"], r["metric"]): r for r in rows(spark, config, "campaign_results")}["all", "rate"]
     assert (row["contaminated"], row["treated"], row["held_out"]) == (0, len(treated), len(held))
-
-
-def test_a_postgresql_gets_the_audience(spark, tmp_path, monkeypatch):
-    postgres = pytest.importorskip("postgres")
-    with postgres.running() as server:
-        monkeypatch.setenv(postgres.VARIABLE, postgres.PASSWORD)
-        table = {**server.source, "table": "audience", "columns": {"id": "customer_key", "text": "message"}}
-        campaigns = [{**campaign, "export": [table]} for campaign in (marketing.WIN, marketing.EVERYBODY)]
-        config = marketing.write_project(tmp_path / "p", campaigns, people=200)
-        assert rfm_spark(spark, "run", config, "--as-of", marketing.AS_OF).code == 0
-        for _ in range(2):
-            said = rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF)
-            assert said.code == 0, said.log
-            assert postgres.PASSWORD not in said.out + said.log
-            treated = {
-                (row["campaign"], row["customer_key"], row["message"])
-                for row in rows(spark, config, "audiences")
-                if row["group"] == "treatment" and row["campaign"] != "global_holdout"
-            }
-            found = server.do("SELECT campaign, id, text FROM audience")
-            assert len(found) == len(treated)
-            assert set(found) == treated

@@ -194,9 +194,9 @@ def test_what_an_overtaken_run_left_when_it_died_is_taken_out(lake_of, log):
         dead.append(KNOWN, of("dead", ("b", 2), ("c", 3)))
     lake_of("new").append(KNOWN, of("new", ("d", 4)))  # has died as well, and was first with what it brought
     lake = lake_of("next")
-    newest = lake.settled_version(KNOWN, published, complete)
+    newest = lake.settled_version(KNOWN, lambda: (published, complete))
     assert sorted(row["key"] for row in lake.read("known", newest).collect()) == ["a", "b", "d"]
-    assert lake_of("later").settled_version(KNOWN, newest, complete) == newest
+    assert lake_of("later").settled_version(KNOWN, lambda: (newest, complete)) == newest
 
 
 def test_what_every_run_makes_anew_is_contended_by_nobody(lake_of, log):

@@ -1,0 +1,95 @@
+"""Exports of audiences: what a destination has after each, and after one that died."""
+
+import shutil
+
+import pytest
+from e2e import faults, marketing
+from e2e.commands import rfm_spark
+from e2e.marketing import exported, rows
+
+pytestmark = pytest.mark.on_sail
+
+
+def test_again_is_the_same_and_differences_are_none(spark, shop):
+    out = shop.parent / "out"
+    first, again = exported(out / "csv"), None
+    files = sorted(str(file) for file in out.rglob("*") if file.is_file())
+    assert {row["id"] for row in first} == {
+        row["customer_key"]
+        for row in rows(spark, shop, "audiences")
+        if (row["campaign"], row["group"]) == ("win", "treatment")
+    }
+    assert {row["change"] for row in exported(out / "changes")} == {"added"}
+    then = [tuple(row)[:-1] for row in rows(spark, shop, "audiences")]
+    said = rfm_spark(spark, "target", shop, "--as-of", marketing.AS_OF)
+    assert said.code == 0
+    again = exported(out / "csv")
+    assert "win.1: 0 rows exported" in said.lines
+    assert sorted(map(repr, first)) == sorted(map(repr, again))
+    assert files == sorted(str(file) for file in out.rglob("*") if file.is_file())
+    assert sorted(map(repr, then)) == sorted(repr(tuple(row)[:-1]) for row in rows(spark, shop, "audiences"))
+
+
+def test_a_destination_that_has_nothing_gets_everybody_as_added(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    changes = config.parent / "out" / "changes"
+    before = exported(changes)
+    shutil.rmtree(changes)
+    said = rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF)
+    assert said.code == 0, said.log
+    assert {row["change"] for row in exported(changes)} == {"added"}
+    assert sorted(map(repr, exported(changes))) == sorted(map(repr, before))
+
+
+@pytest.mark.parametrize("dies_at", ["rows", "rename", "manifest", "record"])
+def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monkeypatch, dies_at):
+    from rfm_spark.pipelines import exports, run_record
+
+    folder = shutil.copytree(shop.parent, tmp_path / "p")
+    config, out = folder / "project.yaml", folder / "out" / "csv"
+    before = exported(out)
+    budget = "campaigns.win.budget=10"
+
+    def die(*_, **__):
+        raise faults.Killed(dies_at)
+
+    with monkeypatch.context() as patched:
+        if dies_at == "rows":
+            patched.setattr(exports.os, "replace", die)
+        elif dies_at == "rename":
+            patched.setattr(exports, "_sha256", die)
+        elif dies_at == "manifest":
+            patched.setattr(exports, "_replace", die)
+        else:
+            patched.setattr(run_record, "_write", die)
+        with pytest.raises(faults.Killed):
+            rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", budget)
+    if dies_at != "record":
+        assert exported(out) == before, "who reads by the manifest sees the one before"
+    assert len([r for r in rows(spark, config, "audiences") if r["campaign"] == "win" and r["cost"]]) == 50
+    assert rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", budget).code == 0
+    after = exported(out)
+    assert len(after) == len({row["id"] for row in after}) == 25
+    assert len([file for file in out.rglob("*") if file.is_dir()]) == 1
+
+
+def test_a_postgresql_gets_the_audience(spark, tmp_path, monkeypatch):
+    postgres = pytest.importorskip("postgres")
+    with postgres.running() as server:
+        monkeypatch.setenv(postgres.VARIABLE, postgres.PASSWORD)
+        table = {**server.source, "table": "audience", "columns": {"id": "customer_key", "text": "message"}}
+        campaigns = [{**campaign, "export": [table]} for campaign in (marketing.WIN, marketing.EVERYBODY)]
+        config = marketing.write_project(tmp_path / "p", campaigns, people=200)
+        assert rfm_spark(spark, "run", config, "--as-of", marketing.AS_OF).code == 0
+        for _ in range(2):
+            said = rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF)
+            assert said.code == 0, said.log
+            assert postgres.PASSWORD not in said.out + said.log
+            treated = {
+                (row["campaign"], row["customer_key"], row["message"])
+                for row in rows(spark, config, "audiences")
+                if row["group"] == "treatment" and row["campaign"] != "global_holdout"
+            }
+            found = server.do("SELECT campaign, id, text FROM audience")
+            assert len(found) == len(treated)
+            assert set(found) == treated
