@@ -16,6 +16,7 @@ import typer
 from rfm_spark import config as configs
 from rfm_spark.config.words import counted, without_secrets
 from rfm_spark.errors import ConfigError, RfmSparkError
+from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.report.console import console
 
 if TYPE_CHECKING:
@@ -384,9 +385,9 @@ def _input_bytes(project: "Project") -> int | None:
     """Bytes of all local inputs and of the lake; None where any of them is not local."""
     total = 0
     for place in [*(source.path for source in project.config.sources), project.config.lake.path]:
-        if place is None or "://" in place or place.startswith("dbfs:"):
+        if place is None or is_elsewhere(place):
             return None
-        fixed = Path(place.split("*")[0])
+        fixed = Path(without_scheme(place).split("*")[0])
         root = fixed if fixed.exists() else fixed.parent
         files = [root] if root.is_file() else root.rglob("*") if root.is_dir() else []
         total += sum(file.stat().st_size for file in files if file.is_file())

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.paths import is_elsewhere
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def require(engine: str, config: ProjectConfig, *, writes: bool = False) -> None
     if config.lake.catalog:
         faults.append(Fault("lake.catalog", f"a catalog {ONLY_SPARK}; or give lake.path"))
     path = config.lake.path or ""
-    if (escaped := _ESCAPED.search(path)) and ("://" not in path or path.startswith("file:")):
+    if (escaped := _ESCAPED.search(path)) and not is_elsewhere(path):
         faults.append(Fault("lake.path", f"{escaped[0]!r} in {path} {ONLY_SPARK}; or give a folder without it"))
     if config.lake.change_data_feed and writes:
         faults.append(Fault("lake.change_data_feed", f"writing it {ONLY_SPARK}, which can read such tables"))

@@ -1,10 +1,9 @@
 """Exact quantiles of several columns in any number of groups, without sorting the rows or moving them by value.
 
 Up to EXACT_UP_TO values, and on an engine without sketches always, they are gathered into one sorted array a group and
-column, and read off it. Above,
-`approxQuantile` (by group `percentile_approx`, the same summary) brackets each wanted rank; one aggregate counts what
-lies below and at the bracket's ends; what lies strictly inside, about 4ε of the rows, is ranked by value. So each
-value occurs in the data and is the same whatever the partitions, on either way.
+column, and read off it. Above, `approxQuantile` (by group `percentile_approx`, the same summary) brackets each wanted
+rank; one aggregate counts what lies below and at the bracket's ends; what lies strictly inside, about 4ε of the rows,
+is ranked by value. So each value occurs in the data and is the same whatever the partitions, on either way.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -15,15 +15,15 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import EnvironmentFault, InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines import ledger, watermarks
-from rfm_spark.pipelines.audit import Audit, audit
 from rfm_spark.pipelines.backfill import backfill
 from rfm_spark.pipelines.evolution import moves
+from rfm_spark.pipelines.identity import Audit, audit
 from rfm_spark.pipelines.ingest import ingest, replay
 from rfm_spark.pipelines.ingested import stored
 from rfm_spark.pipelines.maintain import maintain
 from rfm_spark.pipelines.measure import measure
 from rfm_spark.pipelines.published import CURRENT, HISTORY, PREDICT, PREDICTED, published
-from rfm_spark.pipelines.restated import Restatement, restatement
+from rfm_spark.pipelines.restatement import Restatement, restatement
 from rfm_spark.pipelines.run_record import Run, Stage, recorded
 from rfm_spark.pipelines.segment import resolve, segment
 from rfm_spark.pipelines.target import target
@@ -47,10 +47,11 @@ def _silent(_: str) -> Iterator[Stage]:
 class Project:
     """One project file, and the jobs it describes.
 
-    Every job takes `as_of`, the first day not seen, and returns its `Run`: its id and what it counted. Every job
-    raises a subclass of `RfmSparkError`, by cause: ConfigError or InputError before anything is written, GateError
-    where the data failed the contract, ConflictError where another writer won, EnvironmentFault for the rest of the
-    world. A job that raises has published nothing, and `runs` says why.
+    Every job takes `as_of`, the first day not seen, and returns its `Run` (`predict` its models too, `backfill` a run
+    a date): its id and what it counted. Every job raises a subclass of `RfmSparkError`, by cause: ConfigError or
+    InputError before anything is written, GateError where the data failed the contract, ConflictError where another
+    writer won, EnvironmentFault for the rest of the world. A run that raises has published nothing, and `runs` says
+    why; a back-fill keeps the dates before, and an export of `target` that was whole stays.
 
     >>> project = Project.load("conf/cdnow.yaml")
     >>> project.run(spark, as_of=date(1998, 7, 1))

@@ -54,13 +54,13 @@ _SPARED_FROM = 4
 
 _servers: list[Any] = []
 
+_NAMED = {"spark.app.name": "rfm_spark"}
 _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "Cannot find catalog plugin", "DELTA_CONFIGURE_SPARK_SESSION", "ClassNotFound")
 
 
 def build(
     *,
     engine: str = "spark",
-    app_name: str = "rfm_spark",
     small: bool = True,
     catalog: bool = False,
     conf: Mapping[str, str] | None = None,
@@ -73,7 +73,6 @@ def build(
 
     Args:
         engine: `spark` or `sail`; the arguments below are for Spark alone.
-        app_name: shown by the cluster's pages.
         small: the input is at most a few million rows: start fast (first compiler tier, serial collector, two shuffle
             partitions). Otherwise the JVM compiles fully and shuffles wide, and Spark joins what is small.
         catalog: a local session keeps its tables in a persistent catalog, under the warehouse folder.
@@ -95,11 +94,11 @@ def build(
     elif active := SparkSession.getActiveSession():
         spark = active
     elif any(name in os.environ for name in _SUBMITTED):
-        spark = _submitted({"spark.app.name": app_name}, small, conf or {})
+        spark = _submitted(_NAMED, small, conf or {})
     else:
-        spark = _local({"spark.app.name": app_name} | _local_settings(small, catalog, conf or {}))
+        spark = _local(_NAMED | _local_settings(small, catalog, conf or {}))
     adopt(spark)
-    quiet_python_log()
+    _quiet_python_log()
     return spark
 
 
@@ -143,7 +142,7 @@ def settings(spark: SparkSession) -> Iterator[None]:
     if _current(spark, _SNAPSHOT_PARTITIONS) is None:
         wanted[_SNAPSHOT_PARTITIONS] = "8"  # Delta's 50 tasks a table state are for far larger tables
     before: dict[str, str | None] = {}
-    quiet_python_log()
+    _quiet_python_log()
     try:
         for key, value in wanted.items():
             if (_current(spark, key) or "").lower() != value.lower():
@@ -159,7 +158,7 @@ def settings(spark: SparkSession) -> Iterator[None]:
                 spark.conf.set(key, earlier)
 
 
-def quiet_python_log() -> None:
+def _quiet_python_log() -> None:
     """Keep PySpark from logging, with a Java stack trace, each error that is about to be told in a line."""
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True

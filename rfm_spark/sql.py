@@ -51,12 +51,17 @@ def stacked(frames: Iterable[DataFrame]) -> DataFrame:
     return reduce(DataFrame.unionByName, frames)
 
 
+def negated(column: str, type_: str) -> Column:
+    """The amounts with the other sign, of their own type: that of `-amount` is another on some engines."""
+    return (F.lit(0).cast(type_) - F.col(column)).cast(type_)
+
+
 def any_of(condition: Column) -> Column:
     """1 where the condition holds for any row of a group, else 0; an aggregate."""
     return F.max(F.when(condition, F.lit(1)).otherwise(F.lit(0)))
 
 
-Reuse = Callable[[DataFrame], DataFrame]  # what is done with a frame that a plan uses again: it may be kept
+Keep = Callable[[DataFrame], DataFrame]  # what is done with a frame that a plan uses again: it may be kept
 
 
 def as_it_is(frame: DataFrame) -> DataFrame:
@@ -69,7 +74,7 @@ def choose(
     condition: Column,
     then: Mapping[str, Column],
     other: Mapping[str, Column],
-    reused: Reuse = as_it_is,
+    reused: Keep = as_it_is,
 ) -> DataFrame:
     """The same rows with columns that are costly where a condition holds, and are computed there alone.
 
@@ -86,7 +91,7 @@ def within(
     key: Sequence[str],
     windowed: Mapping[str, Column],
     alone: Mapping[str, Column],
-    reused: Reuse = as_it_is,
+    reused: Keep = as_it_is,
 ) -> DataFrame:
     """The same rows with columns over the rows of one key.
 

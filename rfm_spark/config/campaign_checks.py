@@ -9,7 +9,6 @@ from rfm_spark.config.database_checks import option_findings, url_findings
 from rfm_spark.config.known import attributes, metrics, repeated
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.patterns import type_fault
-from rfm_spark.config.source import CANONICAL_COLUMNS
 from rfm_spark.config.words import Finding, did_you_mean, found, listed, near
 from rfm_spark.schemas import AUDIENCES
 
@@ -74,8 +73,7 @@ def last_fields(config: ProjectConfig) -> dict[str, str]:
         name
         for source in config.event_sources()
         if source.event_type is not None and "purchase" in source.event_type.possible()
-        for name in source.columns
-        if name not in CANONICAL_COLUMNS
+        for name in source.extra_columns
     )
     return {f"last_{name}": name for name in extras}
 

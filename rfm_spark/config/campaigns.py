@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text
 from rfm_spark.config.databases import Secret
+from rfm_spark.config.source import EventKind
 
 CLOCK_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d$"
 GLOBAL_HOLDOUT = "global_holdout"  # in `audiences`, the campaign that stands for all of them
@@ -57,7 +58,7 @@ class Expected(Model):
 class Success(Model):
     """What is measured after the send."""
 
-    event_type: Literal["purchase", "refund", "contact", "engagement"] = Field(
+    event_type: EventKind = Field(
         default="purchase", description="who has such an event within the window counts for the rate"
     )
     window_days: int = Field(default=14, ge=1, le=3660, description="from the send, or the start, of each person")

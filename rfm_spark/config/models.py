@@ -134,6 +134,10 @@ class ProjectConfig(Model):
         """The sources whose rows are events."""
         return [source for source in self.sources if source.kind == "events"]
 
+    def may_be_foreign(self, source: Source) -> bool:
+        """Whether a source may have amounts in another currency than the project's."""
+        return "currency" in source.columns or (source.currency or self.currency) != self.currency
+
     def criteria_of(self, segmentation: Segmentation) -> dict[str, Criterion]:
         """The criteria that a segmentation scores, in the order of its scores."""
         names = segmentation.criteria if segmentation.criteria is not None else list(self.criteria)

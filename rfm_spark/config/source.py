@@ -1,13 +1,14 @@
 """Sources: where rows come from, and what their columns mean."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_serializer, model_validator
 
 from rfm_spark.config.base import Expression, Label, Model, Name, Text, Texts
 from rfm_spark.config.databases import Partition, Secret, Watermark
 
-EVENT_TYPES = ("purchase", "refund", "contact", "engagement")
+EventKind = Literal["purchase", "refund", "contact", "engagement"]
+EVENT_TYPES = get_args(EventKind)
 
 CANONICAL_COLUMNS = ("source_customer_id", "event_ts", "amount", "order_id", "duration_seconds", "currency")
 
@@ -15,9 +16,9 @@ CANONICAL_COLUMNS = ("source_customer_id", "event_ts", "amount", "order_id", "du
 class EventType(Model):
     """What a row is: a constant, a column whose values are mapped, or SQL that gives one of the event types."""
 
-    constant: Literal["purchase", "refund", "contact", "engagement"] | None = None
+    constant: EventKind | None = None
     column: Text | None = None
-    values: dict[str, Literal["purchase", "refund", "contact", "engagement"]] | None = None
+    values: dict[str, EventKind] | None = None
     sql: Text | None = None
 
     @model_validator(mode="before")
@@ -91,6 +92,11 @@ class Source(Model):
         default="quarantine", description="same event_id with other content in a later delivery"
     )
     currency: Text | None = Field(default=None, description="currency of the amounts; default the project's")
+
+    @property
+    def extra_columns(self) -> list[str]:
+        """The columns of its own, beyond the canonical ones."""
+        return [name for name in self.columns if name not in CANONICAL_COLUMNS]
 
     @property
     def event_id_columns(self) -> list[str] | None:

@@ -87,7 +87,7 @@ def _place(source: Source, path: str) -> Iterator[Finding]:
 
 def _columns(source: Source, path: str) -> Iterator[Finding]:
     given = list(source.columns)
-    extras = [name for name in given if name not in CANONICAL_COLUMNS]
+    extras = source.extra_columns
     required = _REQUIRED[source.kind]
     missing = [name for name in required if name not in source.columns]
     for name in missing:
@@ -146,7 +146,7 @@ def _event_type(source: Source, path: str) -> Iterator[Finding]:
     money = sorted(source.event_type.possible() & {"purchase", "refund"})
     if source.event_type.values == {}:
         yield f"{path}.event_type.values", "found an empty section, expected {their value: purchase, …}"
-    extras = [name for name in source.columns if name not in CANONICAL_COLUMNS]
+    extras = source.extra_columns
     misspelt = near("amount", extras, cutoff=0.8)  # `_extra` tells
     if money and source.event_type.sql is None and "amount" not in source.columns and not misspelt:
         meant = near("amount", extras)

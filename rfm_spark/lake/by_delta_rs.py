@@ -16,9 +16,10 @@ from pyspark.sql import types as T
 
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.lake.history import Commit, commit
-from rfm_spark.lake.place import Place, local, types
+from rfm_spark.lake.place import Place, types
 from rfm_spark.lake.shape import Compacted, Shape
 from rfm_spark.local import local_frame
+from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.schemas import Column, TableSpec
 
 
@@ -131,8 +132,9 @@ class ByDeltaRs:
 
     def _is_there(self, table: str, file: str) -> bool:
         """Whether a file is there, by its name as it is or as in a URL; on another machine it is taken to."""
-        folder = local(self._place.path(table))
-        return "://" in folder or any(Path(folder, name).exists() for name in (file, unquote(file)))
+        folder = self._place.path(table)
+        names = (file, unquote(file))
+        return is_elsewhere(folder) or any(Path(without_scheme(folder), name).exists() for name in names)
 
     def _create(self, spec: TableSpec, frame: DataFrame, properties: Mapping[str, str]) -> None:
         """Make an empty table of nullable columns, unless another run has just made it."""

@@ -70,14 +70,14 @@ def cause(error: Exception, what: str) -> RfmSparkError | None:
 
 
 @contextmanager
-def kept(what: str) -> Iterator[None]:
-    """Say that `what`, read at a version, is not kept any more, where files of it are gone. Raises: InputError."""
+def where_files_are_gone(message: str) -> Iterator[None]:
+    """Raise InputError with the message where a file of what is read at a version has been vacuumed."""
     try:
         yield
     except Exception as error:
         if not re.search(_NOT_KEPT, str(error)):
             raise
-        raise InputError(f"{what} not kept any more (maintenance.retention_hours)") from None
+        raise InputError(f"{message} (maintenance.retention_hours)") from None
 
 
 _ENVIRONMENT: Mapping[tuple[str, ...], str] = {

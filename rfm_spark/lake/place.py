@@ -1,7 +1,6 @@
 """Where the tables of a project are, at a path or in a catalog, and what is there."""
 
 import json
-import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from rfm_spark import engines
 from rfm_spark.config.lake import Lake as LakeConfig
 from rfm_spark.lake.faults import translated
+from rfm_spark.paths import without_scheme
 
 _NO_TABLE = (
     "PATH_NOT_FOUND",
@@ -50,7 +50,7 @@ class Place:
         if not self.config.path:
             return self.spark.table(self.identifier(table))
         if version is not None and not engines.of(self.spark).delta_sql:
-            _forget_newer_checkpoint(Path(local(self.path(table))), version)
+            _forget_newer_checkpoint(Path(without_scheme(self.path(table))), version)
         reader = self.spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
 
@@ -74,11 +74,6 @@ class Place:
     def forget_types(self, table: str) -> None:
         """Ask again from here on: a write may bring columns."""
         self._types.pop(table, None)
-
-
-def local(path: str) -> str:
-    """A path without the scheme of this machine's files; one of another scheme stays as it is."""
-    return re.sub("^file:(//)?", "", path)
 
 
 def _forget_newer_checkpoint(folder: Path, version: int) -> None:

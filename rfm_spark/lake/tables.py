@@ -5,9 +5,9 @@ Each write is one commit that carries the run id as its user metadata. Snapshot 
 ingests that began at the same version only one gets in. A run whose first slice another run has replaced stops before
 its next write, so of two runs on one slice one wins. A dry lake writes nothing and hands the frames on.
 
-`by_sql` and `by_delta_rs` make the commits. An engine of the latter knows no mark of a write that may happen once, so
-an append that lost a race is taken out again; it takes any other commit for a conflict, so a slice is tried again where
-nobody replaced it; and its MERGE carries no run id, and is known by its version.
+`by_sql` and `by_delta_rs` make the commits. Under the latter three things differ: there is no mark of a write that may
+happen once, so an append that lost a race is deleted again; every concurrent commit looks like a conflict, so a slice
+is written again unless somebody replaced that slice; a MERGE carries no run id, and is recognised by its version.
 """
 
 import re
@@ -135,7 +135,7 @@ class Lake:
         The frame is filtered to the slice as well, since not every engine rejects a row outside of it. `anew`: every
         run makes all of it of what is in its sources, so that runs do not contend for who was last.
         """
-        frame = self._conformed(spec, frame)
+        frame = self._conformed(spec, frame, anew=anew)
         days = {name: value.isoformat() for name, value in (slice_ or {}).items()}
         predicate = " AND ".join(f"{name} = DATE'{day}'" for name, day in days.items())
         if predicate:
@@ -365,7 +365,7 @@ class Lake:
             return Written(self.use(table), 0, None)
         raise _overtaken(table, self.place)
 
-    def _conformed(self, spec: TableSpec, frame: DataFrame) -> DataFrame:
+    def _conformed(self, spec: TableSpec, frame: DataFrame, *, anew: bool = False) -> DataFrame:
         """The frame in declared order with the declared comments, once its columns and types are as declared."""
         actual = types(frame)
         declared = {column.name: column.type for column in spec.columns}
@@ -378,7 +378,7 @@ class Lake:
         ]
         if faults:
             raise SchemaMismatch(f"table {spec.name} in {self.place}: " + "; ".join(faults))
-        if spec.name != "customers" and (changes := self._type_changes(spec)):
+        if not anew and (changes := self._type_changes(spec)):
             raise InputError(f"table {spec.name} in {self.place}: " + "; ".join(changes))
         return frame.select(
             *(F.col(f"`{c.name}`").alias(c.name, metadata={"comment": c.comment}) for c in spec.columns)

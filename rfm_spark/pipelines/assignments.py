@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import sources
@@ -16,6 +16,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.published import DRAWN, Published
 from rfm_spark.pipelines.run_record import Run
+from rfm_spark.schemas import UNASSIGNED
 from rfm_spark.steps import send_times, uplift
 
 _DAY = 86_400
@@ -23,8 +24,20 @@ _MERGES = 10  # of one key, between a send and its measurement
 
 
 @dataclass(frozen=True)
+class _Assigned:
+    """Who was to be treated and held out: `people` (customer_key, segment, arm, start_s, end_s, pre_s, in seconds since
+    1970), the share that was to be held out, and the cost of each segment and of `all`, where they are known."""
+
+    people: DataFrame
+    holdout_share: float | None
+    costs: Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
 class Study:
-    """One campaign to measure: the people, a row each, and what was known before."""
+    """One campaign to measure: the people, a row each by `uplift.once` and without the contaminated, and how many of
+    each arm and contaminated; the share that was to be held out, and costs, as of `_Assigned`; whether all windows are
+    over (`complete`)."""
 
     campaign: Campaign
     people: DataFrame
@@ -57,8 +70,7 @@ def study_of(run: Run, earlier: Published, campaign: Campaign) -> Study | None:
         told = told if drawn else "no audience: run `rfm-spark target` before its start"
         run.warnings.append(f"campaign {campaign.name} has {told}")
         return None
-    assigned, share, costs = own
-    people = run.keep(uplift.once(assigned))
+    people = run.keep(uplift.once(own.people))
     found = people.groupBy("arm", "contaminated").agg(
         F.count(F.lit(1)).alias("n"), F.max("end_s").alias("end"), F.min("start_s").alias("start")
     ).collect()  # fmt: skip
@@ -75,7 +87,7 @@ def study_of(run: Run, earlier: Published, campaign: Campaign) -> Study | None:
         return None
     complete = max(row["end"] for row in found) <= now
     clean = people.filter(~F.col("contaminated"))
-    return Study(campaign, clean, counts, contaminated, share, costs, complete)
+    return Study(campaign, clean, counts, contaminated, own.holdout_share, own.costs, complete)
 
 
 def _has_both_groups(run: Run, campaign: Campaign, counts: Mapping[str, int]) -> bool:
@@ -99,8 +111,8 @@ def _has_both_groups(run: Run, campaign: Campaign, counts: Mapping[str, int]) ->
     return False
 
 
-def _of_audience(run: Run, earlier: Published, campaign: Campaign):
-    """(customer_key, segment, arm, start_s, end_s, pre_s), the share held out, and the cost of each segment."""
+def _of_audience(run: Run, earlier: Published, campaign: Campaign) -> _Assigned | None:
+    """Those of the campaign's audience; None where it has none."""
     audience = earlier.read("audiences")
     if audience is None:
         return None
@@ -120,7 +132,7 @@ def _of_audience(run: Run, earlier: Published, campaign: Campaign):
     )  # fmt: skip
     costs = {row["segment"]: row["cost"] for row in found}
     assigned = _as_people_now(run, earlier, assigned, {row["run_id"] for row in found})
-    return assigned, found[0]["share"], costs | {"all": sum(costs.values())}
+    return _Assigned(assigned, found[0]["share"], costs | {"all": sum(costs.values())})
 
 
 def _as_people_now(run: Run, earlier: Published, assigned: DataFrame, made_by: Collection[str]) -> DataFrame:
@@ -165,8 +177,8 @@ def _by_identity(run: Run, earlier: Published, campaign: Campaign, rows: DataFra
     return found.filter(~ambiguous).select(F.coalesce("_now", "customer_key").alias("customer_key"), "arm")
 
 
-def _of_file(run: Run, earlier: Published, campaign: Campaign):
-    """The same from the file of another tool; the segment is that of the newest snapshot at or before the start."""
+def _of_file(run: Run, earlier: Published, campaign: Campaign) -> _Assigned:
+    """Those of another tool's file; the segment is that of the newest snapshot at or before the start."""
     given = campaign.assignment
     assert given is not None
     source = Source(
@@ -185,10 +197,10 @@ def _of_file(run: Run, earlier: Published, campaign: Campaign):
         *(F.lit(send_times.seconds_at(day, zone)).cast("bigint").alias(name) for name, day in spans.items()),
     )  # fmt: skip
     share = given.holdout_share if given.holdout_share is not None else campaign.holdout_share
-    return _with_segment(run, earlier, campaign, dated), share, None
+    return _Assigned(_with_segment(run, earlier, campaign, dated), share, None)
 
 
-def _is_person():
+def _is_person() -> Column:
     return F.coalesce(F.col("customer_key") != "", F.lit(False))
 
 
@@ -227,9 +239,9 @@ def _with_segment(run: Run, earlier: Published, campaign: Campaign, dated: DataF
                 f"campaign {campaign.name}: no snapshot at or before its start ({campaign.start}), so there is no "
                 "result by segment: what people are in since may be its effect"
             )
-        return dated.withColumn("segment", F.lit("(none)"))
+        return dated.withColumn("segment", F.lit(UNASSIGNED))
     mine = segments.filter(F.col("segmentation") == F.lit(campaign.segmentation)).select(
         F.col("customer_key").alias("_person"), "segment"
     )
     joined = dated.join(mine, dated.customer_key == mine["_person"], "left").drop("_person")
-    return joined.withColumn("segment", F.coalesce("segment", F.lit("(none)")))
+    return joined.withColumn("segment", F.coalesce("segment", F.lit(UNASSIGNED)))

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.models import RefundPolicy
 from rfm_spark.pipelines.ingested import Ingested, SharedActivity, stored
-from rfm_spark.pipelines.kept import Kept
+from rfm_spark.pipelines.kept_frames import Kept
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.pipelines.segment import segment
 from rfm_spark.steps import activity

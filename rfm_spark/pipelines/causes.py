@@ -1,6 +1,6 @@
 """Why customers moved: each mover placed again, with one thing as it is now and all else as it was."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,17 +11,18 @@ from rfm_spark.config.attributes import used_attributes, used_names, used_predic
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.scoring import Segmentation
 from rfm_spark.cuts import Cuts
+from rfm_spark.pipelines.customer_metrics import measured_by
 from rfm_spark.pipelines.ingested import Ingested
-from rfm_spark.pipelines.measured import measured_by
-from rfm_spark.sql import stacked, union
+from rfm_spark.sql import Keep, stacked, union
 from rfm_spark.steps import metrics, migrations, periods, scores, segments
 from rfm_spark.steps.migrations import BEHAVIOUR, CUTS, LATE, RULES, TIME, in_turn
 
-Cut = Callable[[DataFrame], DataFrame]
-
-# what is measured for a mover: as it was; with all that is known of that time today; that, as of today; as it is; and
-# where projects measure otherwise, as today's would have then, and today without what happened in between
-_BEFORE, _KNOWN, _AGED, _NOW, _RULED, _RULED_AGED = "before", "known", "aged", "now", "ruled", "ruled_aged"
+# what a mover is measured by
+_BEFORE = "before"  # the earlier snapshot's own metrics
+_KNOWN = "known"  # as of its date, all events of the time before it that are known today
+_AGED = "aged"  # as of today's date, the same events
+_NOW = "now"  # this snapshot's own metrics
+_RULED, _RULED_AGED = "ruled", "ruled_aged"  # known and aged, as today's project measures
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ def in_both(before: Snapshot, now: Snapshot) -> list[str]:
 
 
 def placed_again(
-    before: Snapshot, now: Snapshot, data: Ingested, unseen: Unseen | None, moving: DataFrame, cut: Cut
+    before: Snapshot, now: Snapshot, data: Ingested, unseen: Unseen | None, moving: DataFrame, checkpoint: Keep
 ) -> DataFrame:
     """The movers with one column a variant, the segment they would be in; see `migrations.with_causes`.
 
     Reads: `data`, all that is known now; `unseen`, None where that is not told; `moving`, changes within the
-        population; `cut`, as that of a run.
+        population; `checkpoint`, as that of a run.
     Rules: late_data is the earlier date with today's events; time_passing today's date with events before the earlier
         one; cut_points and rules (criteria and the reference period among them) are today's, on the earlier metrics.
         Where the criteria differ, cut-points fit to no other rules and count with them.
@@ -78,8 +79,8 @@ def placed_again(
     # sub-periods of the whole span begin elsewhere for everybody where the first event is another
     told = unseen if alike and not now.config.reference_period.all else None
     late = told is None or told.late
-    measured = _measured(before, now, data, told, moving, cut, names, alike=alike, late=late)
-    rows = cut(moving.join(measured, "customer_key"))
+    measured = _measured(before, now, data, told, moving, checkpoint, names, alike=alike, late=late)
+    rows = checkpoint(moving.join(measured, "customer_key"))
     each = (_placed(rows, name, before, now, names, alike=alike, late=late) for name in in_both(before, now))
     placed = stacked(frame for frames in each for frame in frames)
     variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
@@ -141,14 +142,14 @@ def _measured(
     data: Ingested,
     unseen: Unseen | None,
     moving: DataFrame,
-    cut: Cut,
+    checkpoint: Keep,
     names: Sequence[str],
     *,
     alike: bool,
     late: bool,
 ) -> DataFrame:
     """One row a mover, with `<source>.<name>` for each column that rules or criteria use."""
-    movers = cut(moving.select("customer_key").distinct())
+    movers = checkpoint(moving.select("customer_key").distinct())
     anew = movers if unseen is None else movers.join(unseen.customers, "customer_key", "left_semi")
     then, today = (one.metrics.join(movers, "customer_key", "left_semi") for one in (before, now))
     new_attributes = [name for name in now.attributes if name not in before.attributes]
@@ -156,10 +157,10 @@ def _measured(
         "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
     )
     ages = ({_KNOWN: before.as_of} if late else {}) | {_AGED: now.as_of}
-    again = _measures_at(before.config, data, anew, known, before.as_of, ages, cut)
+    again = _measures_at(before.config, data, anew, known, before.as_of, ages, checkpoint)
     if not alike:
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
-        again |= _measures_at(now.config, data, anew, known, before.as_of, days, cut)
+        again |= _measures_at(now.config, data, anew, known, before.as_of, days, checkpoint)
     frames = {_BEFORE: then, _NOW: today, **again}
     who = F.col("customer_key").alias("_who")
     tagged = union(
@@ -202,12 +203,12 @@ def _measures_at(
     known: DataFrame,
     seen_until: date,
     days: Mapping[str, date],
-    cut: Cut,
+    checkpoint: Keep,
 ) -> dict[str, DataFrame]:
     """The metrics of some customers' events before one date, as of several."""
     period = config.reference_period
-    first = data.events.agg(F.min("event_date")).collect()[0][0] if period.all else None
-    done = cut(data.activity(config.refunds.policy, seen_until, customers))
+    first = data.first_date(period)
+    done = checkpoint(data.activity(config.refunds.policy, seen_until, customers))
     return {
         source: metrics.metrics(done, known, periods.boundaries(period, day, first)) for source, day in days.items()
     }

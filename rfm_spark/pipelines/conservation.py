@@ -83,7 +83,7 @@ def count_events(run: Run, settled: DataFrame | None, names: Iterable[str]) -> d
 
 
 def count_others(run: Run, judged: Mapping[str, DataFrame]) -> None:
-    """The same for sources of profiles and rates, where rows of one content are one.
+    """The same for profiles, rates and decisions on contact, where rows of one content are one.
 
     Reads: `judged`, a frame a source (reasons, content_hash). Raises: as `count_events`.
     """

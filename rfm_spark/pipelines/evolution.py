@@ -14,11 +14,11 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.errors import ConfigError, ConflictError, InputError
-from rfm_spark.lake import kept
+from rfm_spark.lake import where_files_are_gone
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, Unseen, placed_again
+from rfm_spark.pipelines.customer_metrics import EVENTS_SEEN
 from rfm_spark.pipelines.ingested import Ingested
-from rfm_spark.pipelines.measured import EVENTS_SEEN
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union
@@ -98,7 +98,9 @@ def moves(run: Run, since: date) -> list[dict[str, Any]]:
             f"{', '.join(map(str, newest)) or 'none'}{more}"
         )
     then, made = known.made(since), known.made(run.as_of)
-    with kept(f"restate the later snapshot first, `segment --as-of {run.as_of}`: the events that it saw are"):
+    with where_files_are_gone(
+        f"restate the later snapshot first, `segment --as-of {run.as_of}`: the events that it saw are not kept any more"
+    ):
         data = Ingested(_events_seen(run, known, made), None)
         ends = sorted((then["ended_at"], made["ended_at"]))
         between = frozenset(row["run_id"] for row in known.runs if ends[0] < row["ended_at"] <= ends[1])
@@ -165,7 +167,7 @@ def _since(
         for name in known
         if before.segmentation(name) is not None
     )
-    came = run.cut(migrations.changes(now.segments, None if all_placed else then))
+    came = run.checkpoint(migrations.changes(now.segments, None if all_placed else then))
     rekeyed = _rekeyed(run, pair)
     changed = _explained(run, earlier, pair, came, rekeyed)
     found = [row.asDict() for row in migrations.totals(changed).collect()]
@@ -179,7 +181,7 @@ def _since(
             left.append(name)
     if left:
         gone = migrations.departed(then.filter(F.col("segmentation").isin(left)), now.segments)
-        told = run.cut(_left(pair, gone, rekeyed))
+        told = run.checkpoint(_left(pair, gone, rekeyed))
         changed = changed.unionByName(told)
         found += [row.asDict() for row in migrations.totals(told).collect()]
     return changed, found
@@ -191,11 +193,11 @@ def _explained(run: Run, earlier: Published, pair: _Pair, came: DataFrame, rekey
     if moving.isEmpty():
         movers = moving
     else:
-        movers = placed_again(pair.before, pair.now, pair.data, _unseen(run, pair), moving, run.cut)
+        movers = placed_again(pair.before, pair.now, pair.data, _unseen(run, pair), moving, run.checkpoint)
     known = _known_before(earlier, pair.before)
     newcomers = migrations.with_comings_and_goings(came.filter(~migrations.moved()), known)
     movers, newcomers = migrations.by_identity(movers, rekeyed), migrations.came_by_identity(newcomers, rekeyed)
-    return run.cut(_with_money(migrations.with_causes(movers).unionByName(newcomers), pair.now.metrics))
+    return run.checkpoint(_with_money(migrations.with_causes(movers).unionByName(newcomers), pair.now.metrics))
 
 
 def _left(pair: _Pair, gone: DataFrame, rekeyed: DataFrame | None) -> DataFrame:
@@ -230,7 +232,7 @@ def _rekeyed(run: Run, pair: _Pair) -> DataFrame | None:
         return None
     changes = run.lake.read(table).filter(F.col("run_id").isin(sorted(pair.runs)))
     other = changes.select(F.col("other_key").alias("customer_key"))
-    return run.cut(changes.select("customer_key").unionAll(other).distinct())
+    return run.checkpoint(changes.select("customer_key").unionAll(other).distinct())
 
 
 def _known_before(earlier: Published, before: Snapshot) -> DataFrame | None:
@@ -301,11 +303,11 @@ def _newest(current: Published, segmentation: str) -> date | None:
 def _differences(run: Run, current: Published, pair: _Pair, names: list[str]) -> DataFrame:
     """All that differs from any snapshot, such as the one that is restated, with cause and monetary, kept."""
     mine = F.col("segmentation").isin(names)
-    differ = run.cut(migrations.differences(pair.before.segments.filter(mine), pair.now.segments.filter(mine)))
+    differ = run.checkpoint(migrations.differences(pair.before.segments.filter(mine), pair.now.segments.filter(mine)))
     gone = F.col("to_segment") == migrations.GONE
     rekeyed = _rekeyed(run, pair)
     stayed = _explained(run, current, pair, differ.filter(~gone), rekeyed)
-    return stayed.unionByName(run.cut(_left(pair, differ.filter(gone), rekeyed)))
+    return stayed.unionByName(run.checkpoint(_left(pair, differ.filter(gone), rekeyed)))
 
 
 def _populations(run: Run, present: Iterable[Mapping[str, Any]]) -> dict[str, int]:

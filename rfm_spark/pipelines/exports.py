@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from rfm_spark.config.campaigns import Campaign, Export
 from rfm_spark.databases import Database, replace
 from rfm_spark.errors import EnvironmentFault
-from rfm_spark.lake.place import local
+from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sources.columns import spelt
@@ -73,17 +73,18 @@ def _has_received(campaign: Campaign, one: Export) -> bool:
 
     A Delta table elsewhere has no manifest, and is taken to have what was published before.
     """
-    remote = one.format == "delta" and "://" in str(one.path)
-    return remote or _there(_manifest(one)).get("campaign") == campaign.name
+    remote = one.format == "delta" and is_elsewhere(str(one.path))
+    return remote or _manifest_at(_manifest(one)).get("campaign") == campaign.name
 
 
 def _folder(one: Export) -> Path:
-    return Path(local(str(one.path)))
+    return Path(without_scheme(str(one.path)))
 
 
 def _manifest(one: Export) -> Path:
     """Where the manifest of a destination is: within a folder of files, beside a Delta table."""
-    return Path(f"{str(one.path).rstrip('/')}.{MANIFEST}") if one.format == "delta" else _folder(one) / MANIFEST
+    folder = _folder(one)
+    return folder.with_name(f"{folder.name}.{MANIFEST}") if one.format == "delta" else folder / MANIFEST
 
 
 def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
@@ -105,19 +106,19 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
     try:
         if one.format == "delta":
             beside = _manifest(one)
-            if _there(beside).get("content") == manifest["content"] and Path(one.path, "_delta_log").is_dir():
+            if _manifest_at(beside).get("content") == manifest["content"] and (_folder(one) / "_delta_log").is_dir():
                 return int(n)
             kept.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(one.path)
-            if "://" not in one.path:
-                _replace(beside, manifest)
+            if not is_elsewhere(one.path):
+                _put_manifest(beside, manifest)
         else:
-            _files(kept, one, _folder(one), manifest)
+            _write_files(kept, one, _folder(one), manifest)
     except OSError as error:
         raise EnvironmentFault(f"campaign {campaign.name}: {one.path} cannot be written: {error.strerror}") from None
     return int(n)
 
 
-def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any]) -> None:
+def _write_files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any]) -> None:
     data = folder / manifest["content"][:16]
     folder.mkdir(parents=True, exist_ok=True)
     if _holds(folder, manifest):
@@ -136,13 +137,13 @@ def _files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str, Any])
         os.replace(file, data / name)
         named.append({"name": f"{data.name}/{name}", "sha256": _sha256(data / name)})
     shutil.rmtree(aside)
-    _replace(folder / MANIFEST, {**manifest, "files": named})
+    _put_manifest(folder / MANIFEST, {**manifest, "files": named})
     for other in folder.iterdir():  # what an earlier export, or one that died, has left
         if other.is_dir() and other != data and len(other.name.lstrip(".")) == 16:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _there(place: Path) -> dict[str, Any]:
+def _manifest_at(place: Path) -> dict[str, Any]:
     """The manifest in a place; empty where there is none that can be read."""
     try:
         return dict(json.loads(place.read_text(encoding="utf-8")))
@@ -152,7 +153,7 @@ def _there(place: Path) -> dict[str, Any]:
 
 def _holds(folder: Path, manifest: Mapping[str, Any]) -> bool:
     """Whether the manifest there is of the same content, and its files are as it says."""
-    there = _there(folder / MANIFEST)
+    there = _manifest_at(folder / MANIFEST)
     try:
         return there["content"] == manifest["content"] and all(
             _sha256(folder / file["name"]) == file["sha256"] for file in there["files"]
@@ -166,7 +167,7 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _replace(path: Path, manifest: Mapping[str, Any]) -> None:
+def _put_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     aside = path.with_name(f".{path.name}.new")
     aside.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(aside, path)

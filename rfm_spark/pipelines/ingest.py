@@ -1,4 +1,4 @@
-"""Ingest: sources → contract → events, quarantine and customers."""
+"""Ingest: sources → contract → identity → events, quarantine, customers and consents."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
@@ -10,7 +10,15 @@ from rfm_spark import databases, sources
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
-from rfm_spark.pipelines import brought, conservation, identity, ledger, quarantine, rated, watermarks
+from rfm_spark.pipelines import (
+    conservation,
+    ingest_writes,
+    ledger,
+    quarantine,
+    rate_fingerprint,
+    unification,
+    watermarks,
+)
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.pipelines.settlement import Settlement, settle, withdrawn
@@ -18,11 +26,14 @@ from rfm_spark.sources import database_rows
 from rfm_spark.sql import union
 from rfm_spark.steps import contract, events
 
+CONSENT_KINDS = ("consent", "suppression", "exclusion")
+_Judge = Callable[[DataFrame, Source, ProjectConfig], DataFrame]
+
 
 def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | None = None) -> Ingested:
-    """Bring every source's new rows into `events`, `quarantine` and `customers`.
+    """Bring every source's new rows into `events`, `quarantine`, `customers` and `consents`.
 
-    `before_rows` is called with the judged profiles before any row is read.
+    `before_rows` is called with the judged profiles before any row of events is read.
 
     Raises: InputError, GateError before anything is written; ConflictError where another ingest was faster.
     """
@@ -33,7 +44,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         if before_rows is not None:
             before_rows(run, profiles.values())
         judged_rates = _judge_rates(run, whole)
-        rates = rated.fingerprint(judged_rates.values())
+        rates = rate_fingerprint.fingerprint(judged_rates.values())
         delivered = ledger.delivery(run.lake, run.config, rates)
         spans = watermarks.spans(run.lake, run.config, rates.until(date.max))
         mapped = _mapped(run, run.config.event_sources(), delivered, spans)
@@ -58,14 +69,14 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     with run.stage("events") as stage:
         ledger.write(run.lake, run.started_at, delivered, tallies)
         watermarks.write(run.lake, run.started_at, spans, tallies)
-        all_events, stage.rows = brought.write_events(run, settlement, people)
+        all_events, stage.rows = ingest_writes.write_events(run, settlement, people)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
         others = [*profiles.values(), *judged_rates.values(), *decisions.values()]
         quarantine.write(run, settlement.judged, settlement.settled, others, held)
     with run.stage("customers"):
-        all_profiles = brought.write_customers(run, profiles, people)
-        brought.write_consents(run, decisions, people)
+        all_profiles = ingest_writes.write_customers(run, profiles, people)
+        ingest_writes.write_consents(run, decisions, people)
     if not run.dry:
         run.release()
     return Ingested(all_events, all_profiles)
@@ -98,18 +109,14 @@ def replay(run: Run, reason: str | None) -> None:
         profiles, decisions = _judge_profiles(run, whole), _judge_decisions(run, whole)
         people = _unify(run, settlement, [*profiles.values(), *decisions.values()])
     with run.stage("events") as stage:
-        _, stage.rows = brought.write_events(run, settlement, people)
+        _, stage.rows = ingest_writes.write_events(run, settlement, people)
     if people is not None:
         with run.stage("customers"):
-            brought.write_customers(run, profiles, people)
-            brought.write_consents(run, decisions, people)
+            ingest_writes.write_customers(run, profiles, people)
+            ingest_writes.write_consents(run, decisions, people)
     with run.stage("quarantine") as stage:
         stage.rows = conservation.total(run, "quarantined")
         quarantine.rewrite(run, held, settlement.judged, settlement.settled)
-
-
-_Judge = Callable[[DataFrame, Source, ProjectConfig], DataFrame]
-CONSENT_KINDS = ("consent", "suppression", "exclusion")
 
 
 def _read(run: Run, source: Source, chosen: Collection[str] | None = None, where: str = "") -> DataFrame:
@@ -157,7 +164,7 @@ def _judge_whole(run: Run, whole: Mapping[str, DataFrame], judge: _Judge, *kinds
     return {source.name: run.keep(judge(whole[source.name], source, run.config)) for source in mine}
 
 
-def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> identity.Unified | None:
+def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> unification.Unified | None:
     """Who is whom once the settled rows are in `events`; None without an identity section."""
     if run.config.identity is None:
         return None
@@ -170,8 +177,8 @@ def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> ide
         if existing is not None and leaving:
             existing = existing.join(union(leaving), ["source", "event_id"], "left_anti")
         clean = [frame.filter(F.size("reasons") == 0) for frame in others]
-        people = identity.unify(run, run.config.identity, arriving, stored_events, existing, clean)
-        identity.write(run, people)
+        people = unification.unify(run, run.config.identity, arriving, stored_events, existing, clean)
+        unification.write(run, people)
         stage.rows = run.counts["identity.people"]
     return people
 

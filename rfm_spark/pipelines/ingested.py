@@ -7,7 +7,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.config.models import RefundPolicy
+from rfm_spark.config.models import ReferencePeriod, RefundPolicy
 from rfm_spark.errors import InputError
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
@@ -42,6 +42,10 @@ class Ingested:
     events: DataFrame
     profiles: DataFrame | None
     shared: SharedActivity | None = None
+
+    def first_date(self, period: ReferencePeriod) -> date | None:
+        """The date of the first event, where the period begins with it; None, and not asked, for one of months."""
+        return self.events.agg(F.min("event_date")).collect()[0][0] if period.all else None
 
     def activity(self, policy: RefundPolicy, as_of: date, customers: DataFrame | None = None) -> DataFrame:
         """The activity before a date, of all or of some customers (a frame of customer_key)."""

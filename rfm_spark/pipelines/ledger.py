@@ -22,22 +22,26 @@ from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.source import Source
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines import rated
+from rfm_spark.pipelines import rate_fingerprint
 from rfm_spark.pipelines.conservation import Tally
 from rfm_spark.pipelines.published import published
-from rfm_spark.pipelines.rated import Rates
+from rfm_spark.pipelines.rate_fingerprint import Rates
 from rfm_spark.sources import listing
 from rfm_spark.sources.listing import Listed
 
 NEW, CHANGED, AGAIN, TOUCHED, WITHDRAWN = "new", "changed", "again", "touched", "withdrawn"
+_READ = (NEW, CHANGED, AGAIN)
 _FILE = [("source", "string"), ("source_file", "string")]
+_HOW_ASKED = ("user", "password", "partition", "watermark")
+_COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates", "brought_by_others")
 
 
 @dataclass(frozen=True)
 class Found:
     """A file as it is now: its content's hash where it was needed, and why it is read, if it is (`status`).
 
-    `earlier`: it is read for what it has beside changed files, and is as it was when it was delivered, before them.
+    `earlier`: the file has not changed; it is read again since rows of it were duplicates of a file that has changed or
+    gone, and is settled before those, as it was delivered.
     """
 
     listed: Listed
@@ -49,7 +53,7 @@ class Found:
     @property
     def is_read(self) -> bool:
         """Whether its rows are given to the run."""
-        return self.status in (NEW, CHANGED, AGAIN)
+        return self.status in _READ
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Delivery:
     known: frozenset[str] = frozenset()
     """Sources of which a complete run has read files."""
     alike: frozenset[str] = frozenset()
-    """Sources without a declared event_id all of whose files, ever since, were judged as they are today."""
+    """Sources without event_id of which every file was judged by today's rules, so that no event changed its month."""
     withdrawn: Mapping[str, list[Found]] = field(default_factory=dict)
     """Files that are not there any more, and that only runs that failed have read."""
 
@@ -75,7 +79,7 @@ class Delivery:
 
     def files(self, *statuses: str) -> list[tuple[str, str]]:
         """(source, path) of the files that are read, or of those of these statuses."""
-        wanted = statuses or (NEW, CHANGED, AGAIN)
+        wanted = statuses or _READ
         return [(name, one.listed.path) for name, one in self.all() if one.status in wanted]
 
     def earlier(self) -> list[tuple[str, str]]:
@@ -102,7 +106,7 @@ class Delivery:
 NONE = Delivery()
 
 
-def delivery(lake: Lake, config: ProjectConfig, rates: Rates = rated.NONE) -> Delivery:
+def delivery(lake: Lake, config: ProjectConfig, rates: Rates = rate_fingerprint.NONE) -> Delivery:
     """Look at the files of every event source, and decide which are to be read.
 
     Reads: the listings; `ingested_files`; the content of files of this machine that the ledger does not have with this
@@ -168,10 +172,6 @@ def write(
 def frame(lake: Lake, files: Iterable[tuple[str, str]]) -> DataFrame:
     """(source, source_file) of files, to join with."""
     return F.broadcast(local_frame(lake.spark, list(files), _FILE))
-
-
-_HOW_ASKED = ("user", "password", "partition", "watermark")
-_COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates", "brought_by_others")
 
 
 def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[Row]]:
@@ -253,7 +253,7 @@ def judged_by(source: Source, config: ProjectConfig, rates: str) -> str:
 
     `rates`: of those of today that may count (`Rates.until`).
     """
-    foreign = "currency" in source.columns or (source.currency or config.currency) != config.currency
+    foreign = config.may_be_foreign(source)
     plain = configs.resolved(config)
     mine = next(one for one in plain["sources"] if one["name"] == source.name)
     parts = {

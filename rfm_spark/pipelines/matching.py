@@ -50,7 +50,7 @@ def alike(run: Run, identity: Identity, profiles: list[DataFrame], nodes: DataFr
     import pyarrow as pa
 
     columns = dict(zip(("a", "b", "id_value", "weight"), map(list, zip(*found, strict=True)), strict=True))
-    return run.cut(run.spark.createDataFrame(pa.table(columns)))
+    return run.checkpoint(run.spark.createDataFrame(pa.table(columns)))
 
 
 def scored(table: Any, asked: Probabilistic) -> list[tuple[int, int, str, float]]:

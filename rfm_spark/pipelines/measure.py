@@ -45,13 +45,14 @@ def measure(run: Run, data: Ingested) -> None:
         _judge(run, earlier, {study.campaign.name: study for study in studies}, rows)
         stage.rows = len(rows)
     with run.stage("campaign results"):
-        spec, names = schemas.CAMPAIGN_RESULTS, [study.campaign.name for study in studies]
-        frame = local_frame(run.spark, [tuple(r[n] for n in spec.column_names()) for r in rows], spec.types())
+        spec = schemas.CAMPAIGN_RESULTS
+        run.results = [{name: row[name] for name in spec.column_names()} for row in rows]
+        frame = local_frame(run.spark, [tuple(row.values()) for row in run.results], spec.types())
         before = earlier.read(spec.name)
         if before is not None:
-            frame = before.filter(~F.col("campaign").isin(names)).select(*spec.column_names()).unionAll(frame)
+            measured = [study.campaign.name for study in studies]
+            frame = before.filter(~F.col("campaign").isin(measured)).select(*spec.column_names()).unionAll(frame)
         run.lake.replace(spec, frame)
-        run.results = rows
 
 
 def _measurable(run: Run) -> list[Campaign]:
@@ -79,7 +80,7 @@ def _rows(run: Run, data: Ingested, study: Study) -> list[dict[str, Any]]:
         run.counts[f"{_LOOK}{study.campaign.name}"] = 1
     confidence = 1 - (1 - run.config.targeting.confidence) / success.looks
     arms = [arm for arm in study.counts if arm != HOLDOUT]
-    wanted = study.campaign.targets or sorted({row["segment"] for row in found} - {"(none)"})
+    wanted = study.campaign.targets or sorted({row["segment"] for row in found} - {schemas.UNASSIGNED})
     rows = []
     for segment in ["all", *wanted]:
         mine = [row for row in found if segment in ("all", row["segment"])]
@@ -113,14 +114,14 @@ def _row(run: Run, study: Study, found: list[Row], key: tuple[str, str, str], co
     treated, holdout = groups[arm], groups[HOLDOUT]
     plain, adjusted = uplift.welch(treated, holdout, confidence), uplift.cuped(treated, holdout, confidence)
     low, high = uplift.bootstrap(list(buckets[arm].values()), list(buckets[HOLDOUT].values()), confidence)
-    n = int(treated.n)  # type: ignore[call-overload]
+    n = int(treated.n)
     cost = n * study.campaign.cost_per_contact if study.costs is None else study.costs.get(segment, 0.0)
     roi = [
         _roi(end, n, success.margin, cost) if metric == VALUE else None for end in (plain.uplift, plain.low, plain.high)
     ]
     return {
         "campaign": study.campaign.name, "segment": segment, "arm": arm, "metric": metric,
-        "treated": n, "held_out": int(holdout.n),  # type: ignore[call-overload]
+        "treated": n, "held_out": int(holdout.n),
         "treated_mean": _number(plain.treated), "holdout_mean": _number(plain.holdout),
         "uplift": _number(plain.uplift), "ci_low": _number(plain.low), "ci_high": _number(plain.high),
         "p_value": _number(plain.p), "p_adjusted": None,

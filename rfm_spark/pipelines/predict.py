@@ -1,10 +1,9 @@
 """Predict: activity → statistics → fits → back-test → gate → scores, for one as_of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import numpy as np
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
@@ -15,12 +14,9 @@ from rfm_spark.pipelines import segment_forecasts
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.steps.prediction import choice, gamma_gamma, scores, statistics
+from rfm_spark.steps.prediction import choice, compressed, gamma_gamma, scores, statistics
 from rfm_spark.steps.prediction.back_test import HeldOut
 from rfm_spark.steps.prediction.choice import Outcome
-from rfm_spark.steps.prediction.gamma_gamma import Spends
-from rfm_spark.steps.prediction.model import Statistics
-from rfm_spark.steps.prediction.numeric import Array
 from rfm_spark.steps.prediction.optimise import Fitted
 
 Tell = Callable[[Outcome], None]
@@ -40,14 +36,16 @@ def predict(run: Run, data: Ingested, *, force: bool, tell: Tell) -> Outcome:
         end = _calibration_end(run, data, last_day)
         activity = data.activity(policy, run.as_of)
         customers = run.keep(statistics.statistics(activity, policy, end, last_day))
-        kinds = _columns(statistics.compressed(customers))
-        held = HeldOut(_columns(statistics.held_out(customers)), (last_day - end).days)
+        kinds = compressed.columns(statistics.compressed(customers))
+        held = HeldOut(compressed.columns(statistics.held_out(customers)), (last_day - end).days)
         stage.rows = int(kinds["customers"].sum())
         _require_customers(run, stage.rows, held, end)
     with run.stage("models") as stage:
-        all_days = _in_units(kinds, asked.days_a_unit)
-        calibration = _in_units(held.columns, asked.days_a_unit)
-        spent = [_spends(customers, *names) for names in (("calibration_x", "calibration_spend"), ("x", "spend"))]
+        all_days = compressed.in_units(kinds, asked.days_a_unit)
+        calibration = compressed.in_units(held.columns, asked.days_a_unit)
+        spent = [
+            compressed.spends(customers, *names) for names in (("calibration_x", "calibration_spend"), ("x", "spend"))
+        ]
         fits = choice.fit_all(asked, (calibration, spent[0]), (all_days, spent[1]))
         stage.rows = len(fits)
     with run.stage("back-test"):
@@ -137,28 +135,6 @@ def _gate(run: Run, outcome: Outcome, *, force: bool) -> None:
         run.warnings.append(
             f"orders and their value go together (correlation {outcome.correlation:.2f}), which gamma_gamma leaves out"
         )
-
-
-def _columns(frame: DataFrame) -> dict[str, Array]:
-    """The columns of a compressed frame on the driver, in an order that does not depend on partitions."""
-    table = frame.toArrow()
-    columns = {name: table.column(name).to_numpy() for name in table.column_names}
-    order = np.lexsort([column for column in reversed(columns.values()) if column.dtype.kind in "iu"])
-    return {name: column[order].astype(float) for name, column in columns.items()}
-
-
-def _in_units(columns: Mapping[str, Array], days: float) -> Statistics:
-    """Distinct statistics in units of time, with the customers of each."""
-    keys = np.stack([columns[name] for name in statistics.KEY])
-    distinct, which = np.unique(keys, axis=1, return_inverse=True)
-    customers = np.bincount(which.ravel(), columns["customers"])
-    return Statistics(distinct[0], distinct[1] / days, distinct[2] / days, customers)
-
-
-def _spends(customers: DataFrame, x: str, spend: str) -> Spends:
-    columns = _columns(statistics.spends(customers, x, spend))
-    order = np.lexsort((columns["mean"], columns["x"]))
-    return Spends(*(columns[name][order] for name in ("x", "mean", "log_mean", "customers")))
 
 
 def _row(run: Run, outcome: Outcome, name: str, fit: choice.Fits) -> tuple:

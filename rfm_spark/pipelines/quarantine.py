@@ -63,7 +63,7 @@ def held_of(run: Run, delivered: ledger.Delivery, *, reads: bool) -> Held:
     leaving = rows.join(read, of_file, "left_semi") if files else None
     if not reads:
         return Held(judged_again=leaving, may_pass=may_pass)
-    beside = run.cut(rows.filter(of_files & late).join(read, of_file, "left_anti"))
+    beside = run.checkpoint(rows.filter(of_files & late).join(read, of_file, "left_anti"))
     leaving = beside if leaving is None else leaving.unionAll(beside)
     if leaving.isEmpty():
         return Held(may_pass=may_pass)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -17,8 +17,11 @@ from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import ConflictError, RfmSparkError
 from rfm_spark.lake import Done, Lake, cause
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines.kept import Kept
+from rfm_spark.pipelines.kept_frames import Kept
 from rfm_spark.pipelines.published import COMPLETE, define_views, greatest, published
+
+if TYPE_CHECKING:
+    from rfm_spark.pipelines.plans import Plan
 
 
 class Stage:
@@ -39,7 +42,10 @@ class Moves:
 class Run:
     """One run: what it was asked, the lake as it sees it, and what it has counted so far.
 
-    The run id and the clock are made by the caller; nothing below reads the time by itself.
+    The run id and the clock are made by the caller; nothing below reads the time by itself. What a caller may look at
+    when it is over: of a snapshot `profiles` and `migrations`, rows of those tables, and of a dry one `moves`; of
+    `maintain` its `upkeep`, a table each; of `target` its `plans`; of `measure` its `results`, rows of that table.
+    `decided_against`: the runs of the snapshots that were current when this one told what it changes.
     """
 
     spark: SparkSession
@@ -60,7 +66,7 @@ class Run:
     moves: Moves | None = None
     upkeep: list[Done] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
-    plans: list[Any] = field(default_factory=list)
+    plans: list["Plan"] = field(default_factory=list)
     _kept: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:
@@ -79,9 +85,9 @@ class Run:
         """A frame that one plan uses several times; kept where the engine would compute it for each."""
         return frame if engines.of(self.spark).caches else self.keep(frame)
 
-    def cut(self, frame: DataFrame) -> DataFrame:
+    def checkpoint(self, frame: DataFrame) -> DataFrame:
         """Keep a few rows, and let later plans begin with them."""
-        return self._kept.cut(frame)
+        return self._kept.checkpoint(frame)
 
     def release(self) -> None:
         """Let go of what was kept: a later run of the session would read it in place of files that have changed."""

@@ -16,10 +16,10 @@ from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import drift
 from rfm_spark.pipelines.causes import Snapshot
+from rfm_spark.pipelines.customer_metrics import customer_metrics
 from rfm_spark.pipelines.evolution import evolve, previous
 from rfm_spark.pipelines.ingested import Ingested
-from rfm_spark.pipelines.measured import customer_metrics
-from rfm_spark.pipelines.predicted import with_predictions
+from rfm_spark.pipelines.newest_predictions import with_predictions
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Moves, Run
 from rfm_spark.schemas import Column
@@ -53,9 +53,12 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
             s.name: cut_points.by_criterion((cut for cut in planned if cut.segmentation == s.name), fitted)
             for s in config.segmentations
         }
-        assigned = {s.name: segments.assign(scores.score_all(customers, cuts[s.name]), s) for s in config.segmentations}
+        assigned = {
+            s.name: segments.assign_resolved(scores.score_all(customers, cuts[s.name]), s) for s in config.segmentations
+        }
         everyone = union(_narrow(assigned[name], name, own, _score_names(config)) for name, own in cuts.items())
-        placed = segments.with_previous(everyone, _before(earlier, run.as_of))
+        before = previous(run, earlier)
+        placed = segments.with_previous(everyone, before.segments if before is not None else None)
         spec = schemas.customer_segments(_score_names(config))
         segmented = run.lake.replace(spec, placed, snapshot)
         stage.rows = run.counts["customer_segments.rows"] = segmented.rows
@@ -72,7 +75,6 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     with run.stage("migrations") as stage:
         now = segmented.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         made = Snapshot(run.as_of, config, cuts, customers, now)
-        before = previous(run, earlier)
         if before is not None:
             drift.gate(run, earlier, before, made)
         evolve(run, earlier, before, made, data, done.unassigned)
@@ -168,12 +170,6 @@ def _narrow(assigned: DataFrame, segmentation: str, cuts: Mapping[str, Cuts], sc
 def _score_names(config: ProjectConfig) -> tuple[str, ...]:
     used = {name for segmentation in config.segmentations for name in config.criteria_of(segmentation)}
     return tuple(name for name in config.criteria if name in used)
-
-
-def _before(earlier: Published, as_of: date) -> DataFrame | None:
-    """`customer_segments` of the newest published snapshot before as_of."""
-    day = earlier.newest_before(as_of)
-    return earlier.read("customer_segments", day) if day is not None else None
 
 
 def _moves(everyone: DataFrame, earlier: Published, as_of: date) -> Moves | None:

@@ -12,15 +12,15 @@ from rfm_spark.config.source import Source
 from rfm_spark.pipelines import conservation, ledger, quarantine
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sql import Reuse, as_it_is, choose, union
+from rfm_spark.sql import Keep, as_it_is, choose, union
 from rfm_spark.steps import contract, events, rates
 
 _REPLACING = (ledger.CHANGED, ledger.AGAIN, ledger.WITHDRAWN)  # files whose events go that they do not bring any more
 _FEW = 200_000  # rows whose ids fit a broadcast
 _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
+_HELD_AGAINST += ["event_type", "customer_key", "order_id"]
 _GONE = ["source", "event_id", "event_month"]
 _OF_FILE = ["source", "source_file"]
-_HELD_AGAINST += ["event_type", "customer_key", "order_id"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Settlement:
     """Judged rows, a frame an event source, and all with their outcome; the events they were held against.
 
     `removed`: (source, event_id, event_month) of events that a changed file brought and has no more, or one that is
-    withdrawn. `orphans`: events,
-    the refunds of orders that went with them; their files are to be read again, for them to be judged.
+    withdrawn. `orphans`: events, the refunds of orders that went with them; their files are to be read again, for them
+    to be judged.
     """
 
     judged: Sequence[DataFrame] = ()
@@ -57,19 +57,12 @@ def settle(
     """
     base = _base(run)
     existing = run.lake.read("events", base) if base is not None else None
-    clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
-    dated = rates.spans(union(clean_rates)) if clean_rates else None
-    judged = [
-        _judge(run, source, frames[source.name], dated, held=late)
-        for frames, late in ((mapped, False), (held.mapped, True))
-        for source in run.config.event_sources()
-        if source.name in frames
-    ]
+    judged = _judged(run, mapped, held, judged_rates)
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
     changed = delivered.files(*_REPLACING) if existing is not None else []
-    keep, reused = (run.cut, as_it_is) if few else (run.keep, run.reused)
+    keep, reused = (run.checkpoint, as_it_is) if few else (run.keep, run.reused)
     undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
     hashed = held.may_pass is not None
     # records are costly, and rows are gone through several times: those that have one are kept, or where all have, all
@@ -82,14 +75,12 @@ def settle(
         rows = run.reused(rows)
     # rows of one content are judged alike, but in files that are judged again, and in tables that keep no such account
     restating = bool(delivered.files(ledger.AGAIN)) or not mapped.keys() <= delivered.found.keys()
-    columns = [*_HELD_AGAINST, *(events.RESTATED if restating else ())]
-    against = existing.select(*columns) if existing is not None else None
-    stale = None
-    if against is not None and changed:
-        against, stale = _without_stale(run, against, rows, changed, delivered.files(ledger.WITHDRAWN))
-        if orphans is not None:
-            against = against.join(orphans.select("source", "event_id"), ["source", "event_id"], "left_anti")
-            stale = union([stale, orphans])
+    against = stale = None
+    if existing is not None:
+        against = existing.select(*_HELD_AGAINST, *(events.RESTATED if restating else ()))
+        if changed:
+            gone = delivered.files(ledger.WITHDRAWN)
+            against, stale = _without_stale(run, against, rows, changed, gone, orphans)
     months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
     same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
     if same_months is not None and delivered.earlier():
@@ -104,7 +95,7 @@ def settle(
     if nets_orders:
         orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
         settled = events.match_refunds(settled, orders, key, few=few)
-        settled = run.cut(settled) if few else settled
+        settled = run.checkpoint(settled) if few else settled
     found = None
     if against is not None and stale is not None and orphans is None and nets_orders:
         lost = events.lost_orders(stale, settled, against, key)
@@ -146,7 +137,7 @@ def _orphans(
     return None if found.isEmpty() else found
 
 
-def _recorded(judged: DataFrame, reused: Reuse, *, refunds: bool, hashed: bool) -> DataFrame:
+def _recorded(judged: DataFrame, reused: Keep, *, refunds: bool, hashed: bool) -> DataFrame:
     """The rows with their raw record, where it may be needed: it is wide, and clean rows drop it."""
     refund = F.lit(refunds) & (F.col("event_type") == "refund")
     nothing = F.lit(None).cast("string")
@@ -172,8 +163,9 @@ def _without_stale(
     rows: DataFrame,
     changed: Sequence[tuple[str, str]],
     withdrawn: Sequence[tuple[str, str]],
+    orphans: DataFrame | None,
 ) -> tuple[DataFrame, DataFrame]:
-    """The events without those that changed files no longer bring as they were; and these.
+    """The events without those that changed files no longer bring as they were, and without `orphans`; and these.
 
     What those of withdrawn files were is not told: nobody has seen it, and a row that says it again is no old one.
     """
@@ -183,11 +175,28 @@ def _without_stale(
         unseen = ledger.frame(run.lake, withdrawn)
         untold = stale.join(unseen, _OF_FILE, "left_semi").withColumn("content_hash", F.lit(None).cast("bigint"))
         stale = union([stale.join(unseen, _OF_FILE, "left_anti"), untold])
-    return union([existing.join(files, _OF_FILE, "left_anti"), still]), run.keep(stale)
+    left, stale = union([existing.join(files, _OF_FILE, "left_anti"), still]), run.keep(stale)
+    if orphans is None:
+        return left, stale
+    return left.join(orphans.select("source", "event_id"), ["source", "event_id"], "left_anti"), union([stale, orphans])
+
+
+def _judged(
+    run: Run, mapped: Mapping[str, DataFrame], held: quarantine.Held, judged_rates: Mapping[str, DataFrame]
+) -> list[DataFrame]:
+    """The rows that are read and those of `held`, a judged frame a source and kind."""
+    clean_rates = [frame.filter(F.size("reasons") == 0) for frame in judged_rates.values()]
+    dated = rates.spans(union(clean_rates)) if clean_rates else None
+    return [
+        _judge(run, source, frames[source.name], dated, held=late)
+        for frames, late in ((mapped, False), (held.mapped, True))
+        for source in run.config.event_sources()
+        if source.name in frames
+    ]
 
 
 def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None, *, held: bool) -> DataFrame:
-    foreign = "currency" in source.columns or (source.currency or run.config.currency) != run.config.currency
+    foreign = run.config.may_be_foreign(source)
     judged = contract.judge_events(mapped, source, run.config, dated if foreign else None)
     declared = source.event_id_columns is not None
     on_change = source.on_change if declared else "replace"
@@ -195,7 +204,7 @@ def _judge(run: Run, source: Source, mapped: DataFrame, dated: DataFrame | None,
     return run.reused(judged.withColumns(flags))
 
 
-def _identify(judged: DataFrame, reused: Reuse, *, undeclared: bool) -> DataFrame:
+def _identify(judged: DataFrame, reused: Keep, *, undeclared: bool) -> DataFrame:
     """The rows with their `event_id`; `undeclared`: some source declares none."""
     if undeclared:
         return events.identify(judged, reused)

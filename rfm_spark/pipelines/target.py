@@ -20,13 +20,13 @@ from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import exports
 from rfm_spark.pipelines.ingested import Ingested
+from rfm_spark.pipelines.newest_predictions import with_predicted_value
 from rfm_spark.pipelines.plans import planned
-from rfm_spark.pipelines.predicted import with_predicted_value
 from rfm_spark.pipelines.published import DRAWN, Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.schemas import COST
 from rfm_spark.sql import union
-from rfm_spark.steps import audiences, consent, holdouts, send_times, targeting, uplift
+from rfm_spark.steps import audiences, consent, holdouts, periods, send_times, targeting, uplift
 from rfm_spark.steps.targeting import HELD_OUT, SELECTED
 
 _EARLIEST_ZONE = "+14:00"  # where a day begins first
@@ -37,7 +37,7 @@ _CONCLUSIVE = (uplift.WORKED, uplift.DID_NOT)
 def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     """Select, draw and publish the audience of every campaign whose next wave is not over; or only plan it.
 
-    Raises: InputError where there is no snapshot, no such campaign, or an attribute is missing.
+    Raises: InputError where there is no snapshot, no campaign sends at or after as_of, or an attribute is missing.
     """
     earlier = published(run.lake)
     snapshot = _snapshot(run, earlier)
@@ -48,7 +48,7 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     with run.stage("targeting") as stage:
         for campaign, wave in waves:
             judged = _judged(run, data, earlier, snapshot, campaign, wave, contacts, chosen, plan=plan)
-            selected = _within_budget(run, campaign, judged)
+            selected = _within_budget(campaign, judged)
             run.plans.append(planned(run, data, campaign, wave, selected))
             own = selected.filter(F.col("outcome").isin(SELECTED, HELD_OUT, targeting.GLOBALLY_HELD_OUT))
             chosen.append(own.filter(F.col("bound")).withColumn("campaign", F.lit(campaign.name)))
@@ -134,7 +134,7 @@ def _judged(
     cap = campaign.frequency_cap or shared.frequency_cap
     people = targeting.contact_refusals(people, contacts, cool_down, cap)
     people = targeting.with_expected_value(
-        people, campaign, _measured(earlier, campaign), _reference_days(run, snapshot)
+        people, campaign, _measured(earlier, campaign), _reference_days(run, data, snapshot)
     )
     taken = F.lit(None).cast("boolean")
     if chosen:
@@ -179,7 +179,7 @@ def _people(
     mine = mine.withColumn("bound", bound)
     if not plan:
         mine = mine.filter("bound")
-    mine = mine.withColumn("segment", F.coalesce("segment", F.lit("(none)")))
+    mine = mine.withColumn("segment", F.coalesce("segment", F.lit(schemas.UNASSIGNED)))
     fields = set(messages.fields(str(campaign.message)))
     last = {name: column for name, column in last_fields(run.config).items() if name in fields}
     of_metrics = [name for name in metrics.columns if name in fields | set(_FACTS)]
@@ -239,19 +239,20 @@ def _measured(earlier: Published, campaign: Campaign) -> dict[str, float]:
     }
 
 
-def _reference_days(run: Run, snapshot: date) -> int:
-    """About how many days the money of the snapshot was spent in."""
-    months = run.config.reference_period.months
-    return round(months * 365.25 / 12) if months else 365
+def _reference_days(run: Run, data: Ingested, snapshot: date) -> int:
+    """How many days the money of the snapshot was spent in."""
+    period = run.config.reference_period
+    boundaries = periods.boundaries(period, snapshot, data.first_date(period))
+    return (boundaries[-1] - boundaries[0]).days
 
 
 # --- budget, holdout, audience ---------------------------------------------------------------------------------------
 
 
-def _within_budget(run: Run, campaign: Campaign, judged: DataFrame) -> DataFrame:
+def _within_budget(campaign: Campaign, judged: DataFrame) -> DataFrame:
     """The same people with `outcome`: a reason, selected, held_out, global_holdout or over_budget.
 
-    The cut is found among those who would be contacted, and holds for the held out as well: so both groups are of the
+    The line is found among those who would be contacted, and holds for the held out as well: so both groups are of the
     same people, and the budget goes to contacts alone.
     """
     open_ = F.col("reason").isNull()
@@ -259,8 +260,8 @@ def _within_budget(run: Run, campaign: Campaign, judged: DataFrame) -> DataFrame
     if campaign.budget is not None and campaign.cost_per_contact > 0:
         places = int(Decimal(str(campaign.budget)) // Decimal(str(campaign.cost_per_contact)))
         contactable = judged.filter(open_ & F.col("bound") & ~F.col("held") & ~F.col("globally"))
-        cut = targeting.cut(contactable, places)
-        place = cut.reaches() if cut is not None else place
+        line = targeting.budget_line(contactable, places)
+        place = line.reaches() if line is not None else place
     outcome = (
         F.when(~open_, F.col("reason"))
         .when(~place, F.lit(targeting.OVER_BUDGET))

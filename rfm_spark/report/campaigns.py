@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rfm_spark.config.campaigns import Campaign
 from rfm_spark.config.models import ProjectConfig
+from rfm_spark.pipelines.plans import Plan
 from rfm_spark.report import tables
 
 
@@ -72,7 +74,7 @@ _BASES = {
 }
 
 
-def print_plans(console: Console, config: ProjectConfig, plans: Sequence[Any]) -> None:
+def print_plans(console: Console, config: ProjectConfig, plans: Sequence[Plan]) -> None:
     """Print a table a campaign, a row a segment, with advice; who is left out, and what a measurement would find."""
     headers = ("segment", "people", "may contact", "contact", "hold out", "cost", "expected", "each", "break-even")
     for plan in plans:
@@ -87,7 +89,7 @@ def print_plans(console: Console, config: ProjectConfig, plans: Sequence[Any]) -
         _print_power(console, config, plan, bound)
 
 
-def _segment(plan: Any, name: str, currency: str) -> list[Any]:
+def _segment(plan: Plan, name: str, currency: str) -> list[Any]:
     mine = [row for row in plan.totals if row["segment"] == name]
     by = Counter()  # type: ignore[var-annotated]
     for row in mine:
@@ -105,7 +107,7 @@ def _segment(plan: Any, name: str, currency: str) -> list[Any]:
     ]  # fmt: skip
 
 
-def _break_even(campaign: Any, rows: Sequence[Mapping[str, Any]]) -> float | None:
+def _break_even(campaign: Campaign, rows: Sequence[Mapping[str, Any]]) -> float | None:
     """The share of those contacted who must respond beside those who would anyway, for the contact to pay."""
     stated, buyers = campaign.expected, sum(row["buyers"] for row in rows)
     value = sum(row["order_value"] or 0 for row in rows) / buyers if buyers else None
@@ -123,7 +125,13 @@ def _bases(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _advice(
-    campaign: Any, by: Mapping[str, int], bound: bool, may: int, each: float | None, bases: list[str], currency: str
+    campaign: Campaign,
+    by: Mapping[str, int],
+    bound: bool,
+    may: int,
+    each: float | None,
+    bases: list[str],
+    currency: str,
 ) -> str:
     if not sum(by.values()):
         return "Nobody is in it."
@@ -155,7 +163,7 @@ def _print_reasons(console: Console, name: str, rows: Sequence[Mapping[str, Any]
     console.print(f"{name}, left out for: {told or 'nothing'}", soft_wrap=True)
 
 
-def _print_power(console: Console, config: ProjectConfig, plan: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+def _print_power(console: Console, config: ProjectConfig, plan: Plan, rows: Sequence[Mapping[str, Any]]) -> None:
     bases = ", ".join(_BASES[basis] for basis in _bases([row for row in rows if row["outcome"] in _CONTACTABLE]))
     if bases:
         console.print(f"{plan.campaign.name}, what a contact brings: {bases}", soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from rfm_spark.pipelines.audit import Audit
+from rfm_spark.pipelines.identity import Audit
 from rfm_spark.report import tables
 
 _GROUP = ("customers", "sources", "values", "links", "density", "conflicts")

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import InputError
+from rfm_spark.pipelines.restatement import Restatement
 from rfm_spark.report import tables
 from rfm_spark.report.snapshot import Read, config_of
 from rfm_spark.steps.migrations import GONE, NEW, STAYED
@@ -90,8 +91,8 @@ def show_moves(console: Console, read: Read, as_of: date, rows: Sequence[Mapping
         console.print(_over_time(read, config, segmentation.name, as_of))
 
 
-def show_restatement(console: Console, config: ProjectConfig, found: Any) -> None:
-    """Print what a restatement changed. Reads: `found`, of `pipelines.restated`."""
+def show_restatement(console: Console, config: ProjectConfig, found: Restatement) -> None:
+    """Print what a restatement changed. Reads: `found`, of `pipelines.restatement`."""
     told = f"The snapshot of {found.as_of}: run {found.earlier_run} beside run {found.later_run}"
     console.print(told, soft_wrap=True)
     for name in dict.fromkeys(row["segmentation"] for row in found.rows):

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import InputError
+from rfm_spark.pipelines.published import COMPLETE, SNAPSHOT_JOBS
 
 Read = Callable[[str], DataFrame]  # a published table by its name
 
@@ -18,7 +19,7 @@ def config_of(runs: DataFrame, as_of: date) -> ProjectConfig:
 
     Reads: `runs`. Raises: InputError where no complete run has made the snapshot.
     """
-    made = runs.filter((F.col("status") == "complete") & F.col("job").isin("run", "segment"))
+    made = runs.filter((F.col("status") == COMPLETE) & F.col("job").isin(*SNAPSHOT_JOBS))
     newest = made.filter(F.col("as_of") == F.lit(as_of)).orderBy(F.desc("ended_at")).select("config").head()
     if newest is None:
         raise _missing(as_of, (row["as_of"] for row in made.select("as_of").distinct().collect()))

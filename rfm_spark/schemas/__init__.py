@@ -24,7 +24,18 @@ from rfm_spark.schemas.segmented import (
     segment_profiles,
     sub_period_columns,
 )
-from rfm_spark.schemas.spec import COST, MONEY, SNAPSHOTS, SUM_OF_MONEY, Column, TableSpec, configured
+from rfm_spark.schemas.spec import (
+    COST,
+    GONE,
+    MONEY,
+    NEW,
+    SNAPSHOTS,
+    SUM_OF_MONEY,
+    UNASSIGNED,
+    Column,
+    TableSpec,
+    configured,
+)
 
 __all__ = [
     "ATTRIBUTE_SOURCES",
@@ -37,6 +48,7 @@ __all__ = [
     "CUSTOMER_SEGMENTS",
     "CUT_POINTS",
     "EVENTS",
+    "GONE",
     "IDENTITIES",
     "IDENTITY_CHANGES",
     "IDENTITY_LINKS",
@@ -46,6 +58,7 @@ __all__ = [
     "INGESTED_TABLES",
     "MODELS",
     "MONEY",
+    "NEW",
     "PREDICTIONS",
     "PROFILED_METRICS",
     "QUARANTINE",
@@ -59,6 +72,7 @@ __all__ = [
     "SNAPSHOTS",
     "SUM_OF_MONEY",
     "TABLES",
+    "UNASSIGNED",
     "Column",
     "TableSpec",
     "configured",

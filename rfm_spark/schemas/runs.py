@@ -19,7 +19,7 @@ RUNS = TableSpec(
         required("code_version", "string", "version of rfm_spark"),
         required("engine", "string", "engine and version"),
         required("inputs", "map<string,string>", "source: path or table it was read from"),
-        required("counts", "map<string,bigint>", "rows by source and outcome, rows and files by table"),
+        required("counts", "map<string,bigint>", "rows by source and outcome, rows, files and versions by table"),
         required("table_versions", "map<string,bigint>", "Delta version of each table that this run's readers use"),
     ),
     ("run_id",),

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 MONEY = "decimal(18,2)"
-SNAPSHOTS = ("snapshot_date", "to_snapshot")
+SNAPSHOTS = ("snapshot_date", "to_snapshot")  # columns that hold the date of a snapshot
+NEW, GONE, UNASSIGNED = "(new)", "(gone)", "(none)"  # in place of a segment's name
 COST = "decimal(18,4)"  # of one contact, which may be less than a cent
 SUM_OF_MONEY = "decimal(28,2)"  # of any number of customers
 

@@ -19,11 +19,18 @@ from rfm_spark.sources import parquet_files, text_files
 from rfm_spark.sources.columns import FILE, is_on, one_value_each, options_of, place
 from rfm_spark.sources.files import as_in_rows, files, folders, with_folders
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
-from rfm_spark.sources.messages import NoRows, no_rows, refuse_ambiguous, refuse_json_lines, unreadable_file
+from rfm_spark.sources.messages import (
+    NoRows,
+    no_rows,
+    nothing_found,
+    refuse_ambiguous,
+    refuse_json_lines,
+    unreadable_file,
+)
 from rfm_spark.sources.united import united
 from rfm_spark.sql import union
 
-_FEW = 4
+_FEW_FILES = 4
 _FOLLOWED = ("mergeschema", "recursivefilelookup", "pathglobfilter")
 _NOT_HERE = ("modifiedbefore", "modifiedafter", "basepath")
 
@@ -37,7 +44,7 @@ def load(spark: SparkSession, source: Source, chosen: Container[str] | None = No
     _refuse_options(source, options)
     found = files(spark, path, options)
     if not found:
-        raise InputError(f"source {source.name}: nothing found at {place(source)}; check path, or mount what holds it")
+        raise InputError(nothing_found(source))
     names = folders(path, found)
     found = [file for file in found if chosen is None or as_in_rows(file) in chosen]
     if source.format == "csv":
@@ -95,7 +102,7 @@ def _parquet(spark: SparkSession, source: Source, found: list[str]) -> DataFrame
         frames.append(frame)
         for field in schemas[file]:
             of_types.setdefault(field.name.lower(), set()).add(field.dataType)
-    if len(found) <= _FEW:
+    if len(found) <= _FEW_FILES:
         return united(source, frames)
     # not of all: a plan as deep as there are files would end the process
     differing = [name for name, types in of_types.items() if len(types) > 1]

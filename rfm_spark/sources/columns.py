@@ -30,7 +30,15 @@ def place(source: Source) -> str:
 
 def extra_columns(source: Source) -> list[str]:
     """Columns of a source that `events` carries beyond the canonical ones."""
-    return [name for name in source.columns if name not in CANONICAL_COLUMNS] if source.kind == "events" else []
+    return source.extra_columns if source.kind == "events" else []
+
+
+def named_columns(source: Source) -> list[str]:
+    """The columns of a source that its mapping names, but in SQL."""
+    mapped = (*source.columns.values(), *source.attributes.values(), *source.ids.values())
+    names = [one.column for one in mapped if one.column] + [*source.types, *(source.event_id_columns or [])]
+    kind = source.event_type
+    return names + ([kind.column] if kind is not None and kind.column else [])
 
 
 def one_value_each(source: Source) -> set[str]:
@@ -65,13 +73,18 @@ def spelt(options: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def which_files(source: Source) -> dict[str, str]:
+    """The reader's options about which files of its path are read."""
+    return {name: value for name, value in options_of(source).items() if name.lower() in WHICH_FILES}
+
+
 def is_on(options: Mapping[str, str], name: str) -> bool:
     """Whether an option is set to true, in any case, as Spark takes it."""
     return options.get(name, "").lower() == "true"
 
 
-def listed(names: Iterable[str]) -> str:
+def shown(names: Iterable[str]) -> str:
     """The columns of a source for a message, the first twenty."""
     internal = (CORRUPT, FILE, RAW, BASE_ID, ORDER_IS_EVENT)
-    shown = [name for name in names if name not in internal and not name.startswith(TYPE_FAULT)]
-    return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")
+    own = [name for name in names if name not in internal and not name.startswith(TYPE_FAULT)]
+    return ", ".join(own[:20]) + (f" and {len(own) - 20} more" if len(own) > 20 else "")

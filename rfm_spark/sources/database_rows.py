@@ -14,7 +14,7 @@ from rfm_spark.config import expressions
 from rfm_spark.config.source import Source
 from rfm_spark.databases import Database, Ranges, literal
 from rfm_spark.errors import InputError
-from rfm_spark.sources.columns import FILE, options_of
+from rfm_spark.sources.columns import FILE, named_columns, options_of
 from rfm_spark.sources.messages import require_columns
 
 NUMBER, TIME, DATE = "number", "time", "date"
@@ -102,10 +102,8 @@ def _named(source: Source, rules: Iterable[str]) -> set[str]:
     """The columns, in lower case, that a source's mapping or the SQL of rules names."""
     kind = source.event_type
     mapped = [*source.columns.values(), *source.attributes.values(), *source.ids.values()]
-    names = [e.column for e in mapped if e.column] + [*source.types, *(source.event_id_columns or [])]
-    names += [kind.column] if kind is not None and kind.column else []
     sql = [e.sql for e in mapped if e.sql] + [*rules] + ([kind.sql] if kind is not None and kind.sql else [])
-    return {name.lower() for name in names}.union(*(expressions.names(text) for text in sql))
+    return {name.lower() for name in named_columns(source)}.union(*(expressions.names(text) for text in sql))
 
 
 def _ranges(spark: SparkSession, source: Source, database: Database, there: T.StructType, where: str) -> Ranges | None:

@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark.errors import EnvironmentFault
-from rfm_spark.lake.place import local
+from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.sources.columns import FILE, fixed_part, is_on
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -26,8 +26,8 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 def files(spark: SparkSession, path: str, options: dict[str, str]) -> list[str]:
     """The addresses of the files, sorted; none where nothing is there."""
-    place = local(path)
-    if "://" in place:
+    place = without_scheme(path)
+    if is_elsewhere(path):
         return sorted(spark.read.text(path).inputFiles())
     deep, wanted = is_on(options, "recursiveFileLookup"), options.get("pathGlobFilter", "*")
     roots = [Path(found) for pattern in _expanded(place) for found in glob.glob(pattern)]
@@ -43,7 +43,7 @@ def as_in_rows(address: str) -> str:
 def folders(path: str, addresses: list[str]) -> list[str]:
     """The names of the `name=value` folders that the files of a path are in, below its fixed part."""
     start = fixed_part(path)
-    base = start if "://" in start else str(Path(urlparse(start).path).absolute())
+    base = start if is_elsewhere(start) else str(Path(urlparse(start).path).absolute())
     base = unquote(urlparse(base).path).rstrip("/")
     parts = [unquote(urlparse(address).path).removeprefix(base) for address in addresses]
     return list(dict.fromkeys(name for part in parts for name in re.findall(r"/([^/=]+)=[^/]*(?=/)", part)))

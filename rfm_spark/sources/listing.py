@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from rfm_spark import engines
 from rfm_spark.config.source import Source
-from rfm_spark.lake.place import local
-from rfm_spark.sources.columns import WHICH_FILES, fixed_part, options_of
+from rfm_spark.paths import is_elsewhere, without_scheme
+from rfm_spark.sources.columns import fixed_part, options_of, which_files
 from rfm_spark.sources.files import as_in_rows, files
 from rfm_spark.sources.text_files import located
 
@@ -59,14 +59,13 @@ def hashes(listed: Sequence[Listed]) -> dict[str, str]:
 def may_be_empty(source: Source) -> bool:
     """Whether it is no fault that nothing is there: a folder that exists, or a pattern in one."""
     fixed = fixed_part(source.path)
-    return Path(local(fixed)).is_dir() or ("://" in fixed and fixed != source.path)
+    return Path(without_scheme(fixed)).is_dir() or (is_elsewhere(fixed) and fixed != source.path)
 
 
 def _by_spark(spark: SparkSession, source: Source) -> list[Listed]:
     """As Spark lists them, with its options and on every kind of storage. One job, which opens no file."""
-    options = {name: value for name, value in options_of(source).items() if name.lower() in WHICH_FILES}
     try:
-        frame = spark.read.format("binaryFile").options(**options).load(str(source.path))
+        frame = spark.read.format("binaryFile").options(**which_files(source)).load(str(source.path))
         at = F.unix_micros("_metadata.file_modification_time")
         rows = frame.select("_metadata.file_path", "_metadata.file_size", at).collect()
     except AnalysisException as error:

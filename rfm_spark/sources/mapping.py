@@ -8,7 +8,7 @@ from rfm_spark.config.base import Expression
 from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.source import CANONICAL_COLUMNS, EventType, Source
 from rfm_spark.errors import ConfigError, Fault, InputError
-from rfm_spark.sources.columns import BASE_ID, CORRUPT, FILE, ORDER_IS_EVENT, RAW, TYPE_FAULT, listed, order_is_event
+from rfm_spark.sources.columns import BASE_ID, CORRUPT, FILE, ORDER_IS_EVENT, RAW, TYPE_FAULT, order_is_event, shown
 from rfm_spark.sources.messages import require_columns
 from rfm_spark.sources.united import widened
 from rfm_spark.sql import ISO_DAY, as_text, quoted, try_decimal, type_of
@@ -160,5 +160,5 @@ def _sql(frame: DataFrame, sql: str, path: str, source: Source) -> Column:
     try:
         type_of(frame, sql)
     except SqlFault as fault:
-        raise ConfigError([Fault(path, f"{fault} (columns of {source.name}: {listed(frame.columns)})")]) from None
+        raise ConfigError([Fault(path, f"{fault} (columns of {source.name}: {shown(frame.columns)})")]) from None
     return F.expr(sql)

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from rfm_spark.config.source import Source
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import InputError
-from rfm_spark.sources.columns import CORRUPT, listed, order_is_event, place
+from rfm_spark.sources.columns import CORRUPT, named_columns, order_is_event, place, shown
 from rfm_spark.sql import first_line
 
 FILE_IN_MESSAGE = re.compile(r"while reading file ([^{\s]\S*?)\.?\s")  # and no f-string in a traceback
@@ -31,14 +31,8 @@ def require_columns(source: Source, names: list[str]) -> None:
 def missing_columns(source: Source, names: list[str]) -> list[str]:
     """The columns that the config of a source names and that are not among these."""
     known = {name.lower() for name in names}
-    wanted = [
-        e.column for e in (*source.columns.values(), *source.attributes.values(), *source.ids.values()) if e.column
-    ]
-    wanted += [*source.types, *(source.event_id_columns or [])]
-    if source.event_type is not None and source.event_type.column:
-        wanted.append(source.event_type.column)
     implied = {"event_id"} if order_is_event(source, names) else set()
-    return [name for name in dict.fromkeys(wanted) if name.lower() not in known and name not in implied]
+    return [name for name in dict.fromkeys(named_columns(source)) if name.lower() not in known and name not in implied]
 
 
 def _missing(source: Source, name: str, names: list[str]) -> str:
@@ -55,7 +49,7 @@ def _missing(source: Source, name: str, names: list[str]) -> str:
         hint = f"; the file looks separated by {separators[0]!r}: set options.sep" if separators else hint
     if any("\ufffd" in n for n in present):
         hint += "; the names do not decode as UTF-8: set options.encoding, such as ISO-8859-1"
-    return f"no column {name}; found {listed(present)}{hint}"
+    return f"no column {name}; found {shown(present)}{hint}"
 
 
 def _looks_like_data(names: Iterable[str]) -> bool:
@@ -87,13 +81,18 @@ def no_rows(source: Source, found: str) -> str:
     return f"source {source.name}: found {found} at {place(source)}, expected {expected}"
 
 
+def nothing_found(source: Source) -> str:
+    """A source whose path holds no file."""
+    return f"source {source.name}: nothing found at {place(source)}; check path, or mount what holds it"
+
+
 def explain_unreadable(source: Source, error: Exception) -> str:
     """Why a source cannot be read, from what the engine raised."""
     where, text = place(source), str(error)
     if "DELTA_TABLE_NOT_FOUND" in text or "is not a Delta table" in text or "No commit files" in text:
         return f"source {source.name}: found no Delta table at {where}; check path, or set format: parquet"
     if "PATH_NOT_FOUND" in text or "does not exist" in text:
-        return f"source {source.name}: nothing found at {where}; check path, or mount what holds it"
+        return nothing_found(source)
     if "TABLE_OR_VIEW_NOT_FOUND" in text:
         return f"source {source.name}: no table {where} in the catalog; check its name and your rights"
     if "UNABLE_TO_INFER_SCHEMA" in text:

@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from rfm_spark.sources.columns import FILE
-from rfm_spark.sources.text_files import each_file, listed, located
+from rfm_spark.sources.text_files import each_file, located, one_task_a_file
 
 _BATCH_ROWS = 65_536
 
@@ -23,7 +23,7 @@ def parquet_frame(spark: SparkSession, files: Sequence[str], schema: T.StructTyp
     Raises: see `text_files.csv_frame`.
     """
     batches = partial(_batches, to_arrow_schema(schema, timezone="UTC"))
-    return listed(spark, files).mapInArrow(partial(each_file, batches), schema)
+    return one_task_a_file(spark, files).mapInArrow(partial(each_file, batches), schema)
 
 
 def schema_of(file: str) -> T.StructType:

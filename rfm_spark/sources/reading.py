@@ -17,7 +17,16 @@ from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
 from rfm_spark.session import JAVA_CHARSETS
 from rfm_spark.sources import by_file, database_rows, parquet_files
-from rfm_spark.sources.columns import CORRUPT, FILE, WHICH_FILES, fixed_part, is_on, one_value_each, options_of, place
+from rfm_spark.sources.columns import (
+    CORRUPT,
+    FILE,
+    fixed_part,
+    is_on,
+    one_value_each,
+    options_of,
+    place,
+    which_files,
+)
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
 from rfm_spark.sources.messages import (
     FILE_IN_MESSAGE,
@@ -155,7 +164,7 @@ def _parquet(
     except Exception as error:  # the class differs between classic and Connect
         if not any(word in str(error) for word in _DIFFERING):
             raise
-    files = sorted(chosen if chosen is not None else _listed(spark, source).inputFiles())
+    files = sorted(chosen if chosen is not None else _spark_listing(spark, source).inputFiles())
     options = {**_base_path(spark, source), **options}
     alike: dict[tuple[T.StructType, _Times], list[str]] = {}
     for some, schema, times in _alike(spark, source, files, options):
@@ -230,21 +239,20 @@ def _no_nanoseconds(source: Source) -> InputError:
     )
 
 
-def _listed(spark: SparkSession, source: Source) -> DataFrame:
+def _spark_listing(spark: SparkSession, source: Source) -> DataFrame:
     """A frame that Spark lists the files of a source for; it has one column, and those that folders make."""
-    options = {name: value for name, value in options_of(source).items() if name.lower() in WHICH_FILES}
-    return spark.read.options(**options).text(str(source.path))
+    return spark.read.options(**which_files(source)).text(str(source.path))
 
 
 def _base_path(spark: SparkSession, source: Source) -> dict[str, str]:
     """Where folders called `name=value` begin, for a reader that is given files; without such folders nothing."""
-    return {"basePath": fixed_part(source.path)} if _listed(spark, source).columns[1:] else {}
+    return {"basePath": fixed_part(source.path)} if _spark_listing(spark, source).columns[1:] else {}
 
 
 def _csv_frames(spark: SparkSession, source: Source, chosen: Collection[str] | None) -> Iterable[DataFrame]:
     """One frame for each header that occurs among the files, so that drift between files moves no value sideways."""
     options, path = {**CSV_DEFAULTS, **options_of(source), **KEEP_ALL}, str(source.path)
-    listed = _listed(spark, source)
+    listed = _spark_listing(spark, source)
     files, partitions = sorted(chosen if chosen is not None else listed.inputFiles()), listed.columns[1:]
     if not files:
         raise NoRows(no_rows(source, "no file"))

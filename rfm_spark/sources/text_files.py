@@ -51,7 +51,7 @@ def csv_frame(
     """
     schema = T.StructType([T.StructField(name, T.StringType()) for name in (*header, CORRUPT, FILE)])
     batches = partial(_csv_batches, dialect(len(header), options))
-    return listed(spark, files).mapInArrow(partial(each_file, batches), schema)
+    return one_task_a_file(spark, files).mapInArrow(partial(each_file, batches), schema)
 
 
 def json_frame(
@@ -70,7 +70,7 @@ def json_frame(
     """
     encoding = options.get("encoding", options.get("charset"))
     records = partial(_documents, encoding) if is_on(options, "multiLine") else _lines
-    named = listed(spark, files)
+    named = one_task_a_file(spark, files)
     found = named.mapInArrow(partial(each_file, partial(_kind_batches, records)), "kind string").collect()
     kind = pruned_kind(reduce(merged_kinds, (json.loads(row[0]) for row in found), {}))
     kind.pop(CORRUPT, None)
@@ -102,14 +102,14 @@ def unsupported(format_: str, options: Mapping[str, str]) -> list[str]:
 # --- what the engine runs --------------------------------------------------------------------------------------------
 
 
-def listed(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+def one_task_a_file(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     """One row a file, each a task of its own: what `each_file` is mapped over."""
     named = spark.createDataFrame([(file,) for file in files], "file string")
     return named.repartition(min(len(files), _MAX_TASKS)) if len(files) > 1 else named
 
 
 def each_file(batches_of: Callable[[str], Iterator[Any]], names: Iterable[Any]) -> Iterator[Any]:
-    """The batches of all files, of whose names there are batches."""
+    """All batches of all files. `names`: Arrow batches with the addresses in the first column; `batches_of`, of one."""
     for file in (file for batch in names for file in batch.column(0).to_pylist()):
         try:
             yield from batches_of(file)

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.models import RefundPolicy
 from rfm_spark.schemas import MONEY
+from rfm_spark.sql import negated
 
 
 def activity(events: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:
@@ -75,8 +76,7 @@ def _grouped(rows: DataFrame, policy: RefundPolicy, *more: Column) -> DataFrame:
     purchase, refund = F.col("event_type") == "purchase", F.col("event_type") == "refund"
     nets_order = refund & F.col("order_id").isNotNull() & F.lit(nets)
     nets_day = refund & F.lit(policy == "net_on_refund_date")
-    # not -amount, whose type is another on some engines
-    negative = (F.lit(0).cast(MONEY) - F.col("amount")).cast(MONEY)
+    negative = negated("amount", MONEY)
     keyed = rows.select(
         "customer_key",
         F.col("order_id").alias("order_key"),  # of a day's rows too, which its date tells from their orders

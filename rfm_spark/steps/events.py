@@ -7,14 +7,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
-from rfm_spark.sql import Reuse, as_it_is, union, within
+from rfm_spark.sql import Keep, as_it_is, union, within
 
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 RESTATED = ("amount", "event_date")  # what a row of the same content may be otherwise: by rates, by the project's zone
 CONFLICT, NO_ORDER = "duplicate_conflict", "refund_without_order"
 
 
-def identify(judged: DataFrame, reused: Reuse = as_it_is) -> DataFrame:
+def identify(judged: DataFrame, reused: Keep = as_it_is) -> DataFrame:
     """Give every row its `event_id`: the declared one, or the row's hash and its occurrence within its file.
 
     Reads: rows of `contract.judge_events` of all sources, with `declared_id` (whether the source declares event_id);
@@ -93,7 +93,7 @@ def settle(
     existing: DataFrame | None,
     *,
     few: bool = False,
-    reused: Reuse = as_it_is,
+    reused: Keep = as_it_is,
 ) -> DataFrame:
     """Decide where every row goes: `outcome` is accepted, replaced, exact_duplicate or quarantined.
 
@@ -138,7 +138,7 @@ def settle(
 
 
 def settle_in_turn(
-    earlier: DataFrame, rows: DataFrame, existing: DataFrame, keep: Reuse, *, few: bool = False
+    earlier: DataFrame, rows: DataFrame, existing: DataFrame, keep: Keep, *, few: bool = False
 ) -> DataFrame:
     """As `settle`, where the rows of `earlier` were delivered before the others: they count as events for these.
 
@@ -185,7 +185,7 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) 
     return beside.drop(*(f"_their_{name}" for name in restated))
 
 
-def _compared(rows: DataFrame, reused: Reuse) -> DataFrame:
+def _compared(rows: DataFrame, reused: Keep) -> DataFrame:
     """Whether the rows of one event differ within this delivery, and which of them is the first clean one."""
     key = ["event_base", "event_id", "source", "known"]
     group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, ~F.col("_restated"), "source_file")
@@ -235,11 +235,10 @@ def is_kept() -> Column:
 
 
 def quarantine_rows(rejected: DataFrame, run_id: str, ingest_date: Column) -> DataFrame:
-    """One row a rejected source row, as table `quarantine`; the id is the same whenever the row is judged again.
-
-    Rules: the id is of source, file, record and occurrence in the file, so that it is the same whatever else is read.
+    """One row a rejected source row, as table `quarantine`.
 
     Reads: rows with source, source_file, reasons, record (json, hash, schema).
+    Rules: the id is of source, file, record and occurrence in the file, so that it is the same whatever else is read.
     One shuffle by the record's hash, of the rejected alone.
     """
     of_file = W.partitionBy("source", "record.hash", "source_file")

@@ -6,9 +6,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.schemas import SUM_OF_MONEY
+from rfm_spark.schemas import GONE, NEW, SUM_OF_MONEY, UNASSIGNED
 
-NEW, GONE, UNASSIGNED = "(new)", "(gone)", "(none)"
 IDENTITY, LATE, CUTS, RULES = "identity", "late_data", "cut_points", "rules"
 TIME, BEHAVIOUR = "time_passing", "behaviour"
 ORDER = (IDENTITY, LATE, CUTS, RULES, TIME, BEHAVIOUR)  # in which a cause is looked for
@@ -89,7 +88,7 @@ def with_causes(movers: DataFrame) -> DataFrame:
 
 
 def by_identity(movers: DataFrame, rekeyed: DataFrame | None) -> DataFrame:
-    """The movers of `with_causes`, where events of before that are others today are so by identity.
+    """The movers whose key was merged or split since: what would look like late events is told as `identity`.
 
     Reads: movers with the column `late_data`; `rekeyed` (customer_key) of keys that were merged or split since the
         earlier snapshot, None where there are none. One shuffle of both, or a broadcast of the rekeyed.

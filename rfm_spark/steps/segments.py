@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from rfm_spark.config.expressions import SqlFault
 from rfm_spark.config.scoring import Segment, Segmentation
 from rfm_spark.errors import ConfigError, Fault
+from rfm_spark.schemas import NEW
 from rfm_spark.sql import type_of
 
 
@@ -88,7 +89,7 @@ def moves(placed: DataFrame) -> DataFrame:
     Reads: a frame of `with_previous`. Rules: who stays is a pair too, so the rows sum to the population.
     One shuffle, of a row a pair and task.
     """
-    before = F.coalesce("previous_segment", F.lit("(new)")).alias("from")
+    before = F.coalesce("previous_segment", F.lit(NEW)).alias("from")
     grouped = placed.groupBy("segmentation", before, F.col("segment").alias("to"))
     return grouped.agg(F.count(F.lit(1)).alias("customers"))
 

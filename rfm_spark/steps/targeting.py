@@ -95,13 +95,13 @@ def with_expected_value(
 
 
 def is_not_worth_it(campaign: Campaign) -> Column:
-    """Whether a contact costs as much as it is expected to earn; an assumption that nobody has stated only ranks."""
+    """Whether a contact costs as much as it is expected to earn; never where the value is only assumed, to rank by."""
     earned = F.col("expected_value") * campaign.success.margin
     return (F.col("basis") != ASSUMED) & (earned <= F.lit(campaign.cost_per_contact))
 
 
 @dataclass(frozen=True)
-class Cut:
+class BudgetLine:
     """The last place that the budget reaches: the expected value there, and among its equals the last ticket."""
 
     value: float
@@ -114,7 +114,7 @@ class Cut:
         return (F.col("expected_value") > self.value) | ((F.col("expected_value") == self.value) & at)
 
 
-def cut(contactable: DataFrame, places: int) -> Cut | None:
+def budget_line(contactable: DataFrame, places: int) -> BudgetLine | None:
     """Where the best `places` of those that would be contacted end; None where all have a place.
 
     Reads: contactable (expected_value, ticket), a row a person who is not held out; `places` of at least one.
@@ -134,9 +134,9 @@ def cut(contactable: DataFrame, places: int) -> Cut | None:
     equal = F.sum(F.when(F.col("expected_value") == value, F.lit(1)).otherwise(F.lit(0)))
     n_better, n_equal = ranked.agg(better, equal).collect()[0]
     ticket = _at(ranked.filter(F.col("expected_value") == value), "ticket", places - n_better, n_equal)
-    found = Cut(value, ticket)
+    found = BudgetLine(value, ticket)
     within = ranked.filter(found.reaches()).count()
-    return found if within <= places else Cut(value, ticket, inclusive=False)
+    return found if within <= places else BudgetLine(value, ticket, inclusive=False)
 
 
 def _at(frame: DataFrame, column: str, rank: int, total: int) -> float:

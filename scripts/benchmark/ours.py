@@ -16,7 +16,7 @@ from rfm_spark.cli import SMALL_BYTES
 from rfm_spark.config.models import RefundPolicy
 from rfm_spark.config.scoring import Action, Segment, Segmentation
 from rfm_spark.cuts import CriterionCut
-from rfm_spark.pipelines.kept import Kept
+from rfm_spark.pipelines.kept_frames import Kept
 from rfm_spark.steps import activity, cut_points, metrics, scores, segments
 
 ENGINE = "spark"

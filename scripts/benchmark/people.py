@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from benchmark import report
 from benchmark.measure import measured
 from rfm_spark import session
-from rfm_spark.pipelines.kept import Kept
+from rfm_spark.pipelines.kept_frames import Kept
 from rfm_spark.steps.identity.components import components
 
 CHAIN = 10_000
@@ -58,11 +58,11 @@ def run(asked: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> 
 def work(engine: str, edges: str, out: str) -> None:
     """One size, in its own process; what is timed begins after an engine that has joined a few links before."""
     spark, kept, size = session.build(engine=engine), Kept(), int(edges)
-    components(kept.keep(_links(spark.range(_WARM_UP), _WARM_UP)), kept.cut)
+    components(kept.keep(_links(spark.range(_WARM_UP), _WARM_UP)), kept.checkpoint)
     links = kept.keep(_links(spark.range(size), size))
     links.count()
     began = time.monotonic()
-    joined, rounds = components(links, kept.cut)
+    joined, rounds = components(links, kept.checkpoint)
     found = kept.keep(joined)
     people = found.agg(F.count_distinct("component")).collect()[0][0]
     seconds = round(time.monotonic() - began, 2)

@@ -64,17 +64,16 @@ def work(side: str, model: str, data: str, out: str) -> None:
 def _ours(model: str, data: str, out: Path) -> dict[str, Any]:
     from rfm_spark import session
     from rfm_spark.config.prediction import Prediction
-    from rfm_spark.pipelines.kept import Kept
-    from rfm_spark.pipelines.predict import _columns, _in_units
-    from rfm_spark.steps.prediction import orders, scores, statistics
+    from rfm_spark.pipelines.kept_frames import Kept
+    from rfm_spark.steps.prediction import compressed, orders, scores, statistics
 
     kept, asked = Kept(), Prediction()
     spark = session.build(engine="sail")
     activity = spark.read.parquet(data)
     built = statistics.statistics(activity, "ignore", LAST - timedelta(days=1), LAST)
     customers = kept.keep(built.select("customer_key", *statistics.KEY, "spend"))
-    kinds = _columns(statistics.compressed(customers))
-    distinct, began = _in_units(kinds, asked.days_a_unit), time.monotonic()
+    kinds = compressed.columns(statistics.compressed(customers))
+    distinct, began = compressed.in_units(kinds, asked.days_a_unit), time.monotonic()
     fitted = orders.fit(orders.MODELS[model], distinct, orders.fit(orders.MODELS["nbd"], distinct))
     fit_seconds = time.monotonic() - began
     said = kept.hold(spark, scores.scored({model: fitted}, kinds, asked, int(7 * HORIZON_WEEKS)))

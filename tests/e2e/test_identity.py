@@ -14,7 +14,7 @@ from e2e.commands import rfm_spark
 
 from rfm_spark import Project
 from rfm_spark.errors import EnvironmentFault
-from rfm_spark.pipelines import identity
+from rfm_spark.pipelines import unification
 
 pytestmark = pytest.mark.on_sail
 DAY = date(2024, 6, 1)
@@ -171,7 +171,7 @@ def test_a_run_that_dies_leaves_the_people_as_they_were(spark, project, tmp_path
         raise EnvironmentFault("the power is off")
 
     with monkeypatch.context() as broken:
-        broken.setattr(identity, "restate", die)
+        broken.setattr(unification, "restate", die)
         with pytest.raises(EnvironmentFault):
             ingest(spark, project)
     assert keys(spark, project) == before

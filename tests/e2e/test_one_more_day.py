@@ -27,10 +27,10 @@ NEXT_DAY = HEAD + (
 def shop(spark, tmp_path, monkeypatch):
     """A shop whose files come one by one; gives a project over them with the sections that are to be other ones."""
     from rfm_spark import Project
-    from rfm_spark.pipelines import measured
+    from rfm_spark.pipelines import customer_metrics
 
     for few in ("_FEW", "_FEW_COMPILED"):
-        monkeypatch.setattr(measured, few, 0.3)  # of two dozen customers six are few
+        monkeypatch.setattr(customer_metrics, few, 0.3)  # of two dozen customers six are few
     bad.write(tmp_path, {"in/1.csv": ORDERS, "crm.csv": "id,country\nquiet1,UK\nonly crm,FR\n"})
 
     def project(files: dict[str, str] | None = None, on_change: str = "quarantine", **sections) -> Project:
@@ -83,7 +83,7 @@ def test_a_day_with_a_return_newcomers_and_a_late_row(spark, shop):
 
 def test_causes_are_those_of_all_events(spark, shop, monkeypatch):
     """Whichever way the metrics were made."""
-    from rfm_spark.pipelines import measured
+    from rfm_spark.pipelines import customer_metrics
 
     names = {"rich": "monetary >= 25", "recent": "recency_days < 200", "there": "contact_recency_days < 56"}
     rules = [{"name": name, "when": when, "action": bad.ACTION} for name, when in names.items()]
@@ -93,7 +93,7 @@ def test_causes_are_those_of_all_events(spark, shop, monkeypatch):
     project = shop({"in/2.csv": NEXT_DAY}, segmentations=segmentations)
     project.run(spark, as_of=NEXT)
     moves = _moves(project, spark)
-    monkeypatch.setattr(measured, "_moved", lambda *_: None)
+    monkeypatch.setattr(customer_metrics, "_moved", lambda *_: None)
     assert ways(project.segment(spark, as_of=NEXT)) == (0, 25)
     assert _moves(project, spark) == moves
     assert {move[-3] for move in moves} >= {"late_data", "time_passing", "behaviour"}  # or nothing was shown

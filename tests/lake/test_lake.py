@@ -94,9 +94,10 @@ def test_a_slice_is_replaced_filtered_and_emptied(spark, lake_of, snapshot):
     lake.verify()
 
     customers = TableSpec("customers", LOG.grain, LOG.columns, LOG.key)
-    lake.replace(customers, snapshot((FIRST, "a", 1)).drop("day"))
+    lake.replace(customers, snapshot((FIRST, "a", 1)).drop("day"), anew=True)
     other = TableSpec("customers", LOG.grain, (LOG.columns[0], Column("value", "string", "now text")), LOG.key)
-    lake.replace(other, snapshot((FIRST, "a", 1)).selectExpr("key", "'far' AS value"))  # replaced whole, it may change
+    changed = snapshot((FIRST, "a", 1)).selectExpr("key", "'far' AS value")
+    lake.replace(other, changed, anew=True)  # made anew, it may change
     assert rows_of(lake.read("customers")) == [("a", "far")]
     lake.verify()
 

@@ -6,7 +6,7 @@ import networkx as nx
 import pandas as pd
 import pytest
 
-from rfm_spark.pipelines.kept import Kept
+from rfm_spark.pipelines.kept_frames import Kept
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def found(spark, kept, pairs):
     from rfm_spark.steps.identity.components import components
 
     frame = spark.createDataFrame(pd.DataFrame(pairs, columns=["a", "b"], dtype="int64"))
-    told, rounds = components(frame, kept.cut)
+    told, rounds = components(frame, kept.checkpoint)
     rows = told.toPandas()
     assert rows["node"].is_unique
     return dict(zip(rows["node"], rows["component"], strict=True)), rounds
@@ -119,7 +119,7 @@ def test_a_million_edges(spark, kept):
     n = 10**6
     ends = [(F.xxhash64("id", F.lit(seed)) % n).alias(end) for seed, end in ((1, "a"), (2, "b"))]
     edges = kept.keep(spark.range(n).select(*ends))  # rows of Python's would take minutes to come to the engine
-    told, rounds = components(edges, kept.cut)
+    told, rounds = components(edges, kept.checkpoint)
     rows, pairs = told.toArrow(), edges.toArrow()
     graph = expected(zip(pairs["a"].to_pylist(), pairs["b"].to_pylist(), strict=True))
     assert dict(zip(rows["node"].to_pylist(), rows["component"].to_pylist(), strict=True)) == graph

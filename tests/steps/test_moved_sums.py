@@ -152,7 +152,7 @@ def full(spark, seen, policy, at, i):
 
 
 def moved_on(spark, before, seen, policy, at, i):
-    """As `pipelines.measured` does; and how many were recomputed."""
+    """As `pipelines.customer_metrics` does; and how many were recomputed."""
     from rfm_spark.steps import activity, metrics, moved_sums
 
     earlier, unseen = spark.createDataFrame(before), frozenset([f"run {i}"])

@@ -7,7 +7,7 @@ import pytest
 
 from rfm_spark.config.identity import IdType
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines.kept import Kept
+from rfm_spark.pipelines.kept_frames import Kept
 
 TYPES = {
     "loyalty": IdType(max_per_customer=1),
@@ -73,7 +73,7 @@ def test_against_a_plain_union_find(spark):
     kept = Kept()
     nodes = kept.keep(local_frame(spark, list(owners.items()), [("node", "bigint"), ("source", "string")]))
     numbers = {value: number for number, value in enumerate(sorted({link[1:] for link in links}))}
-    done = people.join(nodes, numbered(spark, kept, links, numbers), TYPES, None, kept.cut)
+    done = people.join(nodes, numbered(spark, kept, links, numbers), TYPES, None, kept.checkpoint)
     person, dropped = expected(owners, links)
     values = list(numbers)
     told = {values[row["value"]] for row in people.all_dropped(done).collect()}
@@ -89,7 +89,7 @@ def test_on_a_cluster_plans_stay_as_long_whatever_the_levels(spark, lake_path, c
     """Each level begins with what the lake holds of the one before, whose plan it does not carry along."""
     from rfm_spark.config.lake import Lake as LakeConfig
     from rfm_spark.lake import Lake
-    from rfm_spark.pipelines.identity import through_the_lake
+    from rfm_spark.pipelines.unification import through_the_lake
     from rfm_spark.steps.identity import people
 
     links = {(node + shift, f"type_{n}", f"{n} {node}") for n in range(2) for node in range(4) for shift in (0, 2**n)}

@@ -14,21 +14,21 @@ SEND = datetime(2024, 5, 1, 9, tzinfo=UTC)
 
 
 @pytest.mark.slow_on_spark
-def test_the_cut_reaches_exactly_the_best(spark):
+def test_the_budget_line_reaches_exactly_the_best(spark):
     rng = random.Random(7)
     for distinct, people in ((1, 400), (3, 700), (100, 900)):
         rows = [(f"c{n}", float(rng.randrange(distinct)) / 7, rng.randrange(1 << 40)) for n in range(people)]
         frame = spark.createDataFrame(rows, "who string, expected_value double, ticket bigint")
         best = [who for who, *_ in sorted(rows, key=lambda row: (-row[1], row[2]))]
         for places in (1, people // 3, people - 1):
-            cut = targeting.cut(frame, places)
-            assert {row["who"] for row in frame.filter(cut.reaches()).collect()} == set(best[:places])
-        assert targeting.cut(frame, people) is None
+            line = targeting.budget_line(frame, places)
+            assert {row["who"] for row in frame.filter(line.reaches()).collect()} == set(best[:places])
+        assert targeting.budget_line(frame, people) is None
 
 
 def test_tickets_that_collide_never_break_the_budget(spark):
     frame = spark.createDataFrame([(1.0, 5)] * 4 + [(2.0, 9)], "expected_value double, ticket bigint")
-    assert frame.filter(targeting.cut(frame, 3).reaches()).count() == 1
+    assert frame.filter(targeting.budget_line(frame, 3).reaches()).count() == 1
 
 
 def test_caps_and_cool_down_against_the_contacts_one_by_one(spark):

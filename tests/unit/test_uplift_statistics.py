@@ -9,9 +9,16 @@ import numpy as np
 from scipy import stats
 
 from rfm_spark.steps import uplift
-from rfm_spark.steps.uplift import DID_NOT, INCONCLUSIVE, RATE, VALUE, WORKED, Difference, of_people
+from rfm_spark.steps.uplift import DID_NOT, INCONCLUSIVE, RATE, VALUE, WORKED, Difference, Sums
 
 SIMULATIONS, TREATED, HELD_OUT = 1000, 1500, 1000
+
+
+def of_people(y, x=None) -> Sums:
+    """The sums of people given as the last axis of arrays."""
+    y = np.asarray(y, float)
+    x = np.zeros_like(y) if x is None else np.asarray(x, float)
+    return Sums(y.shape[-1], y.sum(-1), (y * y).sum(-1), x.sum(-1), (x * x).sum(-1), (x * y).sum(-1))
 
 
 def simulated(effect: float, seed: int):

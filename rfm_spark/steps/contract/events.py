@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.config.source import CANONICAL_COLUMNS, EVENT_TYPES, Source
+from rfm_spark.config.source import EVENT_TYPES, Source
 from rfm_spark.schemas import MONEY
 from rfm_spark.sql import quoted
 from rfm_spark.steps.contract import reasons as why
@@ -25,7 +25,7 @@ def judge_events(mapped: DataFrame, source: Source, config: ProjectConfig, rates
         half up to the cent; a refund's amount is its absolute value; null does not meet a rule of the user's.
     No shuffle but for the broadcast of `rates`.
     """
-    extras = [name for name in source.columns if name not in CANONICAL_COLUMNS]
+    extras = source.extra_columns
     ids = [values.id_column(name) for name in source.ids]
     parsed = values.with_ids(_with_currency(_parsed(mapped, source, config, extras), config, rates), source)
     reasons = _standard_reasons(parsed, source, config) | why.of_shape(parsed, source)

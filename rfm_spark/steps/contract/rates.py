@@ -14,7 +14,8 @@ _RATE = "decimal(20,12)"
 
 
 def judge_rates(mapped: DataFrame, source: Source, config: ProjectConfig) -> DataFrame:
-    """One row a dated rate: currency, date, rate (project's currency for one unit), reasons, record."""
+    """One row a dated rate: source, currency, date, rate (project's currency for one unit), content_hash, source_file,
+    reasons, record."""
     parsed = mapped.withColumns(
         {
             "currency": F.upper(values.text(mapped, "c_currency")),

@@ -1,11 +1,10 @@
 """Components: which nodes of a graph are connected, in rounds of the logarithm of the longest chain."""
 
-from collections.abc import Callable
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-Cut = Callable[[DataFrame], DataFrame]
+from rfm_spark.sql import Keep
+
 _MOST_ROUNDS = 200
 
 
@@ -13,11 +12,11 @@ class NotConverged(Exception):
     """More rounds than any graph needs."""
 
 
-def components(edges: DataFrame, cut: Cut) -> tuple[DataFrame, int]:
+def components(edges: DataFrame, checkpoint: Keep) -> tuple[DataFrame, int]:
     """One row a node that has an edge: node, component (the least node that it is connected with); and the rounds.
 
-    Reads: edges (a, b), whole numbers, in either direction and as often as may be, kept already; `cut`, which keeps a
-        frame of two whole numbers and lets later plans begin with it.
+    Reads: edges (a, b), whole numbers, in either direction and as often as may be, kept already; `checkpoint`, which
+        keeps a frame of two whole numbers and lets later plans begin with it.
     Rules: in a round each node goes to the least of itself and its neighbours, and the graph of those that it leaves is
         the next (randomised contraction: Boegeholz, Brand and Todor, In-database Connected Component Analysis, 2020).
         Between rounds all nodes get other numbers, so that no order of theirs is a bad one: by a hash that gives no two
@@ -30,11 +29,11 @@ def components(edges: DataFrame, cut: Cut) -> tuple[DataFrame, int]:
     while not left.isEmpty():
         if len(passed) == _MOST_ROUNDS:
             raise NotConverged
-        passed.append(cut(_least_near(left)))
-        left = cut(_contracted(left, passed[-1]))
+        passed.append(checkpoint(_least_near(left)))
+        left = checkpoint(_contracted(left, passed[-1]))
     if not passed:
         return left.select(F.col("a").alias("node"), F.col("b").alias("component")), 0
-    labelled = cut(_gone_back(passed))
+    labelled = checkpoint(_gone_back(passed))
     least = labelled.groupBy("b").agg(F.min("a").alias("component"))
     return labelled.join(least, "b").select(F.col("a").alias("node"), "component"), len(passed)
 

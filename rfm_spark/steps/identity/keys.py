@@ -49,7 +49,7 @@ def keyed(owners: DataFrame, before: DataFrame, started_us: int, salt: str) -> t
     choice = F.struct(F.coalesce(F.col("_taken").cast("int"), F.lit(0)).alias("t"), "first_us", own_key.alias("key"))
     made = nameless.join(taken, "_own", "left").groupBy("person").agg(F.min(choice)["key"].alias("customer_key"))
     named = kept.unionAll(made.select("person", "customer_key", F.lit(started_us).cast("bigint")))
-    result = own.join(named, "person").select(*OWNER, "node", "person", "customer_key", "key_since_us", "first_us")
+    result = own.join(named, "person").select(*OWNER, "node", "person", "customer_key", "key_since_us")
     told = inherited.join(named.select("person", "customer_key"), "person").filter("_key <> customer_key")
     change = F.when(F.col("person") == F.col("_heir"), MERGE).otherwise(SPLIT)
     return result, told.select(change.alias("change"), "customer_key", F.col("_key").alias("other_key"))

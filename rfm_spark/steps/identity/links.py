@@ -72,10 +72,7 @@ def links(spelled: DataFrame, values: DataFrame, known_types: Iterable[str]) -> 
 
 
 def numbered(rows: DataFrame, of: Sequence[str], number: str, seed: int) -> DataFrame:
-    """The rows with column `number`, one for each that the columns `of` say; `collide` tells whether two have the same.
-
-    No shuffle.
-    """
+    """The rows with column `number`, a hash of `of` by a seed; `collide` tells whether two share one. No shuffle."""
     return rows.withColumn(number, F.xxhash64(F.lit(seed), *of))
 
 

@@ -1,16 +1,15 @@
 """People: ids joined type by type, strongest first, within the limits of each type."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.identity import IdType
-from rfm_spark.sql import union
+from rfm_spark.sql import Keep, union
 from rfm_spark.steps.identity.components import components
 
-Cut = Callable[[DataFrame], DataFrame]
 PROBABILISTIC = "probabilistic"
 TOO_MANY_CUSTOMERS, TOO_MANY_VALUES = "max_customers", "max_per_customer"
 
@@ -26,14 +25,14 @@ class Joined:
 
 
 def join(
-    owners: DataFrame, links: DataFrame, id_types: Mapping[str, IdType], alike: DataFrame | None, cut: Cut
+    owners: DataFrame, links: DataFrame, id_types: Mapping[str, IdType], alike: DataFrame | None, checkpoint: Keep
 ) -> Joined:
     """Join customers of sources to people.
 
     Reads: owners (node, source), one row a customer of a source; links (node, id_type, value), distinct and good, with
         a number for each value of a type; `id_types`, strongest first; `alike` (a, b, value) of pairs of nodes that a
-        matcher found, or None, which is weaker than every type; `cut` keeps a frame of one or two whole numbers, and
-        lets later plans begin with it: all that goes from one level or round to the next is such a frame.
+        matcher found, or None, which is weaker than every type; `checkpoint` keeps a frame of one or two whole numbers,
+        and lets later plans begin with it: all that goes from one level or round to the next is such a frame.
     Rules: a type's values join what stronger types have joined to people so far. A value that stands with more than
         max_customers people joins nobody; people are counted apart by source and by stronger type, and the greatest
         count holds, so that ids of one person in several sources are no breach. Where the values of a type join people
@@ -46,21 +45,21 @@ def join(
         mine = links.filter(F.col("id_type").isin(level))
         held = mine.join(done.people, "node").select("id_type", "value", "person").distinct()
         ties = held.groupBy("value").agg(F.min("person").alias("least"), F.count(F.lit(1)).alias("_people"))
-        shared = cut(ties.filter("_people > 1").select("value", "least"))
+        shared = checkpoint(ties.filter("_people > 1").select("value", "least"))
         most = id_types[level[0]].max_customers
         if most is not None:
             stronger = list(id_types)[: list(id_types).index(level[0])]
             asked = held.filter(F.col("id_type") == level[0]).join(shared.select("value"), "value", "left_semi")
-            over = cut(_over(asked, most, _kinds(owners, links, done, stronger)))
+            over = checkpoint(_over(asked, most, _kinds(owners, links, done, stronger)))
             done.dropped.append(over.withColumn("reason", F.lit(TOO_MANY_CUSTOMERS)))
             shared = shared.join(over, "value", "left_anti")
         edges = held.join(shared, "value").select(F.col("person").alias("a"), F.col("least").alias("b"))
-        _tie(done, "+".join(level), edges, shared, links, limited, cut)
+        _tie(done, "+".join(level), edges, shared, links, limited, checkpoint)
     if alike is not None:
         a, b = (done.people.select(F.col("node").alias(end), F.col("person").alias(f"_{end}")) for end in "ab")
         apart = alike.join(a, "a").join(b, "b").filter("_a <> _b")
         edges = apart.select(F.col("_a").alias("a"), F.col("_b").alias("b"))
-        _tie(done, PROBABILISTIC, edges, apart.select("value", F.col("_a").alias("least")), links, limited, cut)
+        _tie(done, PROBABILISTIC, edges, apart.select("value", F.col("_a").alias("least")), links, limited, checkpoint)
     return done
 
 
@@ -99,15 +98,15 @@ def _tie(
     shared: DataFrame,
     links: DataFrame,
     limited: Mapping[str, int],
-    cut: Cut,
+    checkpoint: Keep,
 ) -> None:
     """Join the people of edges (a, b), which are of the values `shared` (value, least: one of its people), but for
     those who would have too many values."""
-    found, rounds = components(cut(edges.filter("a <> b")), cut)
+    found, rounds = components(checkpoint(edges.filter("a <> b")), checkpoint)
     done.rounds[name] = rounds
     if not rounds:
         return
-    groups = cut(found.select(F.col("node").alias("person"), F.col("component").alias("group")))
+    groups = checkpoint(found.select(F.col("node").alias("person"), F.col("component").alias("group")))
     if limited:
         good = links.filter(F.col("id_type").isin(list(limited)))
         for dropped in done.dropped:
@@ -117,13 +116,13 @@ def _tie(
         too_many = F.lit(False)
         for id_type, most in limited.items():
             too_many |= (F.col("id_type") == id_type) & (F.col("_n") > most)
-        breached = cut(counted.filter(too_many).select("group").distinct())
+        breached = checkpoint(counted.filter(too_many).select("group").distinct())
         undone = groups.join(breached, "group", "left_semi").select(F.col("person").alias("least"))
-        over = cut(shared.join(undone, "least", "left_semi").select("value").distinct())
+        over = checkpoint(shared.join(undone, "least", "left_semi").select("value").distinct())
         done.dropped.append(over.withColumn("reason", F.lit(TOO_MANY_VALUES)))
         groups = groups.join(breached, "group", "left_anti")
     labelled = done.people.join(groups, "person", "left")
-    done.people = cut(labelled.select("node", F.coalesce("group", "person").alias("person")))
+    done.people = checkpoint(labelled.select("node", F.coalesce("group", "person").alias("person")))
 
 
 def all_dropped(done: Joined) -> DataFrame | None:

@@ -89,10 +89,9 @@ def _new(first: int, parameters: Parameters, t: float) -> float:
     return stays * float(_while_alive(np.array([r]), np.array([alpha]), a, np.array([b + first]), t)[0])
 
 
-def _model(name: str, title: str, first: int) -> OrderModel:
+def _model(name: str, first: int) -> OrderModel:
     return OrderModel(
         name=name,
-        title=title,
         parameters=("r", "alpha", "a", "b"),
         shapes=("r", "a", "b"),
         log_likelihood=partial(_log_likelihood, first),
@@ -106,5 +105,5 @@ def _model(name: str, title: str, first: int) -> OrderModel:
     )
 
 
-BG_NBD = _model("bg_nbd", "BG/NBD", 0)
-MBG_NBD = _model("mbg_nbd", "MBG/NBD", 1)
+BG_NBD = _model("bg_nbd", 0)
+MBG_NBD = _model("mbg_nbd", 1)

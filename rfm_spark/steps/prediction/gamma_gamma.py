@@ -9,7 +9,6 @@ from scipy.special import digamma, gammaln
 from rfm_spark.steps.prediction.numeric import Array
 from rfm_spark.steps.prediction.optimise import Climb, Fitted, maximise
 
-NAME, TITLE = "gamma_gamma", "Gamma-Gamma"
 PARAMETERS = ("p", "q", "v")  # v is the papers' γ
 COARSE_ROWS = 20_000
 INDEPENDENT = 0.3  # a correlation of orders and their mean value beyond which the two are not

@@ -25,7 +25,6 @@ class OrderModel:
     """
 
     name: str
-    title: str
     parameters: tuple[str, ...]
     shapes: tuple[str, ...]
     log_likelihood: Likelihood

@@ -54,7 +54,6 @@ def _at_least(parameters: Parameters, x: Array, t_x: Array, T: Array, t: float, 
 
 NBD = OrderModel(
     name="nbd",
-    title="NBD",
     parameters=("r", "alpha"),
     shapes=("r",),
     log_likelihood=log_likelihood,

@@ -116,7 +116,6 @@ def _new(parameters: Parameters, t: float) -> float:
 
 PARETO_NBD = OrderModel(
     name="pareto_nbd",
-    title="Pareto/NBD",
     parameters=("r", "alpha", "s", "beta"),
     shapes=("r", "s"),
     log_likelihood=log_likelihood,

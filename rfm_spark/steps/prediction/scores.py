@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.prediction import DAYS, Prediction
+from rfm_spark.schemas import UNASSIGNED
 from rfm_spark.steps.prediction import orders
 from rfm_spark.steps.prediction.model import Statistics
 from rfm_spark.steps.prediction.numeric import Array
@@ -86,7 +87,7 @@ def totals(predicted: DataFrame, segments: DataFrame) -> DataFrame:
 
     Reads: predictions of one model; `customer_segments` of one snapshot. One join by customer.
     """
-    named = F.coalesce("segment", F.lit("(none)")).alias("segment")
+    named = F.coalesce("segment", F.lit(UNASSIGNED)).alias("segment")
     return (
         segments.select("segmentation", named, "customer_key")
         .join(predicted, "customer_key", "left")

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-NEW, GONE = "(new)", "(gone)"
+from rfm_spark.schemas import GONE, NEW
+
 _LIKE = 0.2  # periods whose length differs by more than this share of the newest one's are not counted
 Flows = Counter[tuple[str, str]]
 

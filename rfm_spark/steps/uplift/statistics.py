@@ -1,125 +1,39 @@
-"""Uplift: what a campaign changed, from sums over people that Spark has made; no person leaves the executors."""
+"""What a campaign changed, of the sums of `outcomes`; every number may be an array of many experiments at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from typing import Any
 
 from rfm_spark.config.campaigns import HOLDOUT
-from rfm_spark.config.models import RefundPolicy
-from rfm_spark.sql import any_of
+from rfm_spark.steps.uplift.outcomes import RATE
 
-RATE, VALUE = "rate", "value"
-BUCKETS = 1024  # groups of people that the bootstrap draws
-_MONEY = "decimal(18,2)"
-
-
-def once(assigned: DataFrame) -> DataFrame:
-    """One row a person: assigned (customer_key, segment, arm, start_s, …) without doubles; `contaminated`.
-
-    Rules: who is in several groups (by a merge, or twice in a file) is contaminated, of several rows of one group the
-        earliest start counts, then the first segment. One shuffle by customer_key.
-    """
-    first = F.struct("start_s", "end_s", "pre_s", "segment", "arm")
-    found = assigned.groupBy("customer_key").agg(
-        F.min(first).alias("_first"), (F.min("arm") != F.max("arm")).alias("contaminated")
-    )
-    names = ("segment", "arm", "start_s", "end_s", "pre_s")
-    return found.select("customer_key", *(F.col(f"_first.{name}").alias(name) for name in names), "contaminated")
-
-
-def followed(people: DataFrame, merges: DataFrame) -> DataFrame:
-    """The same rows by the keys that people have since merges: rows of one person may now have one key.
-
-    Reads: people (customer_key, …); merges (other_key, customer_key, order), a row a key that became another, the
-        greater order later. Rules: of several merges of a key the newest counts. No shuffle where merges are few.
-    """
-    newest = merges.groupBy("other_key").agg(F.max(F.struct("order", "customer_key"))["customer_key"].alias("_now"))
-    joined = people.join(newest, people.customer_key == newest["other_key"], "left")
-    return joined.withColumn("customer_key", F.coalesce("_now", "customer_key")).drop("other_key", "_now")
-
-
-def outcomes(people: DataFrame, events: DataFrame, success: str, policy: RefundPolicy) -> DataFrame:
-    """One row a person: segment, arm, and rate, value, rate_before, value_before; zeros for who did nothing.
-
-    Reads: a frame of `once`, contaminated ones left out; events before as_of.
-    Rules: rate is 1 where an event of the success's type lies within [start_s, end_s), seconds since 1970; value is
-        purchases less refunds within it, refunds not where the project ignores them; before: within [pre_s, start_s).
-    One shuffle of the events by customer_key.
-    """
-    at = F.unix_timestamp("event_ts")
-    amount = F.when(F.col("event_type") == "purchase", F.col("amount"))
-    if policy != "ignore":
-        negative = (F.lit(0).cast(_MONEY) - F.col("amount")).cast(_MONEY)
-        amount = amount.when(F.col("event_type") == "refund", negative)
-    wanted = events.filter(F.col("event_type").isin("purchase", "refund", success)).select(
-        F.col("customer_key").alias("_person"), at.alias("_at"),
-        (F.col("event_type") == success).alias("_success"), amount.cast(_MONEY).alias("_amount"),
-    )  # fmt: skip
-    joined = people.join(wanted, people.customer_key == wanted["_person"], "left")
-    within = (F.col("_at") >= F.col("start_s")) & (F.col("_at") < F.col("end_s"))
-    before = (F.col("_at") >= F.col("pre_s")) & (F.col("_at") < F.col("start_s"))
-    return joined.groupBy("customer_key", "segment", "arm").agg(
-        any_of(within & F.col("_success")).alias("rate"),
-        _total(within).alias("value"),
-        any_of(before & F.col("_success")).alias("rate_before"),
-        _total(before).alias("value_before"),
-    )
-
-
-def _total(condition: Column) -> Column:
-    return F.coalesce(F.sum(F.when(condition, F.col("_amount"))), F.lit(0)).cast(_MONEY)
-
-
-def sums(measured: DataFrame, bucket: Column) -> DataFrame:
-    """One row a segment, arm and bucket of people: n, and of each metric the sums y, yy, x, xx and xy.
-
-    Reads: a frame of `outcomes`; `bucket`, 0..BUCKETS-1, of the person's key. y is the metric, x the same before.
-    Rules: sums are of exact decimals, the same whatever the partitions. One shuffle of partial results.
-    """
-    columns = [F.count(F.lit(1)).alias("n")]
-    for metric in (RATE, VALUE):
-        y, x = F.col(metric).cast(_MONEY), F.col(f"{metric}_before").cast(_MONEY)
-        parts = {"y": y, "yy": y * y, "x": x, "xx": x * x, "xy": x * y}
-        columns += [F.sum(part).cast("double").alias(f"{metric}_{name}") for name, part in parts.items()]
-    return measured.groupBy("segment", "arm", bucket.alias("bucket")).agg(*columns)
-
-
-# --- statistics, of sums; every number may be an array of many experiments at once ------------------------------------
+WORKED, DID_NOT, INCONCLUSIVE = "worked", "did not", "inconclusive"
+SAMPLE_RATIO_FAULT = 0.001
+_FEWEST, _FEWEST_SUCCESSES = 30, 5  # in a group, without which there is no verdict
 
 
 @dataclass(frozen=True)
 class Sums:
     """Sums over the people of one group: y a metric, x the same before; numbers or arrays of them."""
 
-    n: object
-    y: object
-    yy: object
-    x: object
-    xx: object
-    xy: object
+    n: Any
+    y: Any
+    yy: Any
+    x: Any
+    xx: Any
+    xy: Any
 
 
 @dataclass(frozen=True)
 class Difference:
     """A difference of two means: its interval and its two-sided p-value; NaN where the groups say nothing."""
 
-    treated: object
-    holdout: object
-    uplift: object
-    low: object
-    high: object
-    p: object
-
-
-def of_people(y, x=None) -> Sums:
-    """The sums of people given as the last axis of arrays; for simulations."""
-    import numpy as np
-
-    y = np.asarray(y, float)
-    x = np.zeros_like(y) if x is None else np.asarray(x, float)
-    return Sums(y.shape[-1], y.sum(-1), (y * y).sum(-1), x.sum(-1), (x * x).sum(-1), (x * y).sum(-1))
+    treated: Any
+    holdout: Any
+    uplift: Any
+    low: Any
+    high: Any
+    p: Any
 
 
 def _moments(s: Sums):
@@ -219,9 +133,6 @@ def sample_ratio(counts: Mapping[str, int], holdout_share: float | None) -> floa
     return float(stats.chisquare([held, total - held], expected).pvalue)
 
 
-SAMPLE_RATIO_FAULT = 0.001
-
-
 def is_faulty(sample_ratio_p: float | None) -> bool:
     """Whether the groups are not those that were drawn: chance alone would hardly make them so unlike."""
     return sample_ratio_p is not None and sample_ratio_p < SAMPLE_RATIO_FAULT
@@ -266,10 +177,6 @@ def pooled_sd(treated: Sums, holdout: Sums) -> float:
     return float(((n1 - 1) * v1 + (n0 - 1) * v0) / degrees) ** 0.5 if degrees > 0 else float("nan")
 
 
-WORKED, DID_NOT, INCONCLUSIVE = "worked", "did not", "inconclusive"
-_FEWEST, _FEWEST_SUCCESSES = 30, 5
-
-
 def verdict(
     metric: str,
     found: Difference,
@@ -288,7 +195,7 @@ def verdict(
         leaves out any uplift that would pay (`worthwhile`, 0 where a contact costs nothing); no verdict where the
         groups were not drawn or are not of the sizes drawn, too few people are there, or it is too early.
     """
-    low, high, uplift = float(found.low), float(found.high), float(found.uplift)  # type: ignore[arg-type]
+    low, high, uplift = float(found.low), float(found.high), float(found.uplift)
     if not randomised:
         return INCONCLUSIVE, "chance did not decide who was treated, so the difference is no effect of it"
     few = _too_few(metric, found, sizes)
@@ -317,7 +224,7 @@ def _too_few(metric: str, found: Difference, sizes: tuple[int, int]) -> str | No
     if least < _FEWEST:
         return f"fewer than {_FEWEST} people in a group"
     if metric == RATE:
-        rate = pooled_rate(float(found.treated), float(found.holdout), sizes)  # type: ignore[arg-type]
+        rate = pooled_rate(float(found.treated), float(found.holdout), sizes)
         if min(rate, 1 - rate) * least < _FEWEST_SUCCESSES:
             return f"fewer than {_FEWEST_SUCCESSES} successes, or failures, are to be expected in a group"
     return None

@@ -54,16 +54,16 @@ class Kept:
         self._files += 1
         return str(Path(self._folder.name) / str(self._files))
 
-    def cut(self, frame: DataFrame) -> DataFrame:
+    def checkpoint(self, frame: DataFrame) -> DataFrame:
         """The same rows, with which later plans begin: what is used often stays quick to plan.
 
         On a cluster they are kept as all else, since an executor that is lost would take them along.
         """
         if engines.of(frame.sparkSession).caches and session.on_one_machine(frame.sparkSession):
-            cached = frame.persist()  # whose size is measured: an estimate is a product that many rounds make endless
-            cut = cached.localCheckpoint()
+            cached = frame.persist()  # so its size is measured: the estimate of a plan of many joins grows without end
+            checkpoint = cached.localCheckpoint()
             cached.unpersist()
-            return cut
+            return checkpoint
         return self.keep(frame)
 
     def release(self) -> None:

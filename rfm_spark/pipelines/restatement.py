@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark.errors import InputError
-from rfm_spark.lake import Lake, kept
+from rfm_spark.lake import Lake, where_files_are_gone
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.steps import migrations
 
@@ -43,7 +43,7 @@ def restatement(lake: Lake, run_id: str, as_of: date | None = None) -> Restateme
         raise InputError(f"run {own['run_id']} is the only one that made the snapshot of {own['as_of']}")
     at = alike.index(own)
     earlier, later = (alike[at - 1], own) if at else (own, alike[-1])
-    with kept(f"the tables of run {earlier['run_id']} are"):
+    with where_files_are_gone(f"the tables of run {earlier['run_id']} are not kept any more"):
         before, after = _placed(lake, earlier, "from_segment", "before"), _placed(lake, later, "to_segment", "after")
         both = before.join(after, ["segmentation", "customer_key"], "full_outer").withColumns(
             {

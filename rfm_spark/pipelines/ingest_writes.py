@@ -6,21 +6,21 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas, sources
-from rfm_spark.pipelines import conservation, identity
+from rfm_spark.pipelines import conservation, unification
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.pipelines.settlement import Settlement
 from rfm_spark.sql import union
 from rfm_spark.steps import contract, customers, events
 
 
-def write_events(run: Run, settlement: Settlement, people: identity.Unified | None = None) -> tuple[DataFrame, int]:
+def write_events(run: Run, settlement: Settlement, people: unification.Unified | None = None) -> tuple[DataFrame, int]:
     """All events as they are now, and how many this run brought. The rows, and those that go, in one commit; one more
     where events that stay are another person's now."""
     all_events, brought = _brought(run, settlement, people)
-    return all_events if people is None else identity.restate(run, people, all_events), brought
+    return all_events if people is None else unification.restate(run, people, all_events), brought
 
 
-def _brought(run: Run, settlement: Settlement, people: identity.Unified | None) -> tuple[DataFrame, int]:
+def _brought(run: Run, settlement: Settlement, people: unification.Unified | None) -> tuple[DataFrame, int]:
     settled, existing, gone = settlement.settled, settlement.existing, settlement.removed
     if settled is None:
         return _without(run, settlement), 0
@@ -30,7 +30,7 @@ def _brought(run: Run, settlement: Settlement, people: identity.Unified | None) 
     )
     kept = settled.filter(events.is_kept()).withColumn("ingested_run_id", F.lit(run.run_id))
     if people is not None and run.config.identity is not None:
-        kept = people.named(identity.hashed(kept, run.config.identity))
+        kept = people.named(unification.hashed(kept, run.config.identity))
         spec = spec.with_columns(schemas.ID_HASHES)
     rows = kept.select(*(f"`{name}`" for name in spec.column_names()))
     of_events = [source.name for source in run.config.event_sources()]
@@ -73,7 +73,7 @@ def _count_removed(run: Run, gone: DataFrame | None) -> int:
 
 
 def write_customers(
-    run: Run, profiles: Mapping[str, DataFrame], people: identity.Unified | None = None
+    run: Run, profiles: Mapping[str, DataFrame], people: unification.Unified | None = None
 ) -> DataFrame | None:
     """Replace `customers` by what its sources hold now, one row a customer; None where no source has profiles."""
     if not profiles:
@@ -92,7 +92,7 @@ def write_customers(
     return run.lake.replace(spec, merged, anew=True).frame
 
 
-def write_consents(run: Run, decisions: Mapping[str, DataFrame], people: identity.Unified | None = None) -> None:
+def write_consents(run: Run, decisions: Mapping[str, DataFrame], people: unification.Unified | None = None) -> None:
     """Replace `consents` by what its sources hold now, as profiles are; a word that is not understood is told of."""
     if not decisions:
         return

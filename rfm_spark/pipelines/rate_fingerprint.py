@@ -20,7 +20,7 @@ class Rates:
     sums: tuple[int, ...] = ()
 
     def until(self, last: date | None) -> str:
-        """Another text where a rate of a date up to `last` is another: a later one converts no event of it."""
+        """A text that differs whenever a rate dated up to `last` does; no later one converts an event of that day."""
         n = bisect_right(self.dates, last) if last is not None else 0
         return f"{n}:{self.sums[n - 1]}" if n else ""
 

@@ -34,8 +34,7 @@ def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earli
     Records: customer_metrics.moved and customer_metrics.recomputed, the customers of either way; `EVENTS_SEEN`.
     """
     period = run.config.reference_period
-    first = data.events.agg(F.min("event_date")).collect()[0][0] if period.all else None
-    boundaries = periods.boundaries(period, run.as_of, first)
+    boundaries = periods.boundaries(period, run.as_of, data.first_date(period))
     # what a dry run brings, or restates, is in no version
     seen = None if run.dry else run.lake.versions().get("events")
     if seen is not None:

@@ -50,7 +50,7 @@ def with_predicted_value(earlier: Published, people: DataFrame, as_of: date) -> 
         several of those the chosen one. One join by customer.
     """
     null = {"predicted_value": F.lit(None).cast("double"), "predicted_days": F.lit(None).cast("int")}
-    table = earlier.read("predictions") if "predictions" in earlier.versions else None
+    table = earlier.read("predictions")
     if table is None:
         return people.withColumns(null)
     usable = table.filter((F.col("snapshot_date") <= F.lit(as_of)) & F.col("expected_value").isNotNull())
@@ -69,7 +69,7 @@ def with_predicted_value(earlier: Published, people: DataFrame, as_of: date) -> 
 
 
 def _chosen(earlier: Published, day: date, names: list[str]) -> str:
-    models = earlier.read("models") if "models" in earlier.versions and len(names) > 1 else None
+    models = earlier.read("models") if len(names) > 1 else None
     if models is None:
         return names[0]
     rows = models.filter((F.col("snapshot_date") == F.lit(day)) & F.col("chosen")).select("model").collect()
