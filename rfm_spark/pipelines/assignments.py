@@ -14,7 +14,8 @@ from rfm_spark.config.source import Source
 from rfm_spark.config.words import listed
 from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines.published import DRAWN, Published
+from rfm_spark.pipelines.counts import DRAWN
+from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.schemas import UNASSIGNED
 from rfm_spark.steps import send_times, uplift

@@ -8,13 +8,13 @@ from pyspark.sql import functions as F
 
 from rfm_spark import __version__, engines
 from rfm_spark.config.models import ProjectConfig
+from rfm_spark.pipelines.counts import EVENTS_SEEN
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union
 from rfm_spark.steps import metrics, moved_sums, periods
 
-EVENTS_SEEN = "events.version"  # of the counts of a run: the version of `events` that its metrics are made of
 _LONGEST_STEP = timedelta(days=31)  # a longer one touches nearly everybody
 # of the customers, whose histories cost less than everybody's; fewer where their plan is compiled beside the other
 _FEW, _FEW_COMPILED = 0.25, 0.05

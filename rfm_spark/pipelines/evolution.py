@@ -17,7 +17,7 @@ from rfm_spark.errors import ConfigError, ConflictError, InputError
 from rfm_spark.lake import where_files_are_gone
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, Unseen, placed_again
-from rfm_spark.pipelines.customer_metrics import EVENTS_SEEN
+from rfm_spark.pipelines.counts import DEPARTED, EVENTS_SEEN, POPULATION, unassigned_in
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.pipelines.run_record import Run
@@ -25,8 +25,6 @@ from rfm_spark.sql import union
 from rfm_spark.steps import cut_points, migrations
 
 _KEY = ["segmentation", "customer_key"]
-_PREFIX, _DEPARTED = "customer_segments.population.", "segment_migrations.departed"
-_POPULATION = _PREFIX + "{}"
 _NAMED = 12  # snapshots in a message
 
 
@@ -68,7 +66,7 @@ def evolve(
     if before is not None:
         changed, found = _since(run, earlier, _with(run, earlier, before, now, data), populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
-        run.counts[_DEPARTED] = sum(row["customers"] for row in found if row["to_segment"] == migrations.GONE)
+        run.counts[DEPARTED] = sum(row["customers"] for row in found if row["to_segment"] == migrations.GONE)
     run.lake.replace(
         schemas.SEGMENT_MIGRATIONS,
         local_frame(run.spark, rows, schemas.SEGMENT_MIGRATIONS.types()),
@@ -163,7 +161,7 @@ def _since(
     then = before.segments.filter(F.col("segmentation").isin(known))
     counts = earlier.made(before.as_of)["counts"]
     all_placed = all(
-        _POPULATION.format(name) in counts and f"customer_segments.{name}.unassigned" not in counts
+        f"{POPULATION}{name}" in counts and unassigned_in(name) not in counts
         for name in known
         if before.segmentation(name) is not None
     )
@@ -176,7 +174,7 @@ def _since(
         newcomers = sum(
             row["customers"] for row in found if (row["segmentation"], row["from_segment"]) == (name, migrations.NEW)
         )
-        were = counts.get(_POPULATION.format(name))
+        were = counts.get(f"{POPULATION}{name}")
         if were is None or were + newcomers > populations[name]:
             left.append(name)
     if left:
@@ -238,8 +236,8 @@ def _rekeyed(run: Run, pair: _Pair) -> DataFrame | None:
 def _known_before(earlier: Published, before: Snapshot) -> DataFrame | None:
     """Whom snapshots before the earlier one held; None where nobody ever left, so that nobody can have returned."""
     made = [row["counts"] for row in earlier.runs if row["job"] in SNAPSHOT_JOBS]
-    told = [counts for counts in made if any(name.startswith(_PREFIX) for name in counts)]
-    if len(told) == len(made) and not any(counts.get(_DEPARTED) for counts in told):
+    told = [counts for counts in made if any(name.startswith(POPULATION) for name in counts)]
+    if len(told) == len(made) and not any(counts.get(DEPARTED) for counts in told):
         return None
     segments = earlier.read("customer_segments")
     assert segments is not None
@@ -295,7 +293,7 @@ def _newest(current: Published, segmentation: str) -> date | None:
     """The newest published snapshot of a segmentation."""
     for day in reversed(list(current.snapshots)):
         counts = current.made(day)["counts"]
-        if _POPULATION.format(segmentation) in counts or not any(name.startswith(_PREFIX) for name in counts):
+        if f"{POPULATION}{segmentation}" in counts or not any(name.startswith(POPULATION) for name in counts):
             return day
     return None
 
@@ -315,5 +313,5 @@ def _populations(run: Run, present: Iterable[Mapping[str, Any]]) -> dict[str, in
     found = dict.fromkeys((s.name for s in run.config.segmentations), 0)
     for row in present:
         found[row["segmentation"]] += row["customers"]
-    run.counts.update({_POPULATION.format(name): customers for name, customers in found.items()})
+    run.counts.update({f"{POPULATION}{name}": customers for name, customers in found.items()})
     return found

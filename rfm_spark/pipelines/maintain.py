@@ -10,7 +10,8 @@ from datetime import date
 from rfm_spark import schemas
 from rfm_spark.errors import ConflictError, InputError
 from rfm_spark.lake import Done, Upkeep
-from rfm_spark.pipelines.published import DROPPED, MARK, Published, published
+from rfm_spark.pipelines.counts import DROPPED, MARK
+from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.schemas import TableSpec
 from rfm_spark.steps import cut_points, retention

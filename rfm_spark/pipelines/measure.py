@@ -15,13 +15,13 @@ from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, Campaign, Succes
 from rfm_spark.errors import EnvironmentFault, InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.assignments import Study, study_of
+from rfm_spark.pipelines.counts import LOOK
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import holdouts, uplift
 from rfm_spark.steps.uplift import RATE, VALUE, Sums
 
-_LOOK = "look."  # of the counts of a run: a look at a campaign before its window was over
 _PARTS = ("y", "yy", "x", "xx", "xy")
 
 
@@ -77,7 +77,7 @@ def _rows(run: Run, data: Ingested, study: Study) -> list[dict[str, Any]]:
     bucket = holdouts.ticket(f"{study.campaign.key}\x1fbootstrap", "customer_key") % uplift.BUCKETS
     found = uplift.sums(measured, bucket).collect()
     if not study.complete:
-        run.counts[f"{_LOOK}{study.campaign.name}"] = 1
+        run.counts[f"{LOOK}{study.campaign.name}"] = 1
     confidence = 1 - (1 - run.config.targeting.confidence) / success.looks
     arms = [arm for arm in study.counts if arm != HOLDOUT]
     wanted = study.campaign.targets or sorted({row["segment"] for row in found} - {schemas.UNASSIGNED})
@@ -95,7 +95,7 @@ def _too_early(run: Run, earlier: Published, study: Study) -> bool:
     """Whether the window is not over and this look is none of those planned, of which the last is the final one."""
     if study.complete:
         return False
-    name = f"{_LOOK}{study.campaign.name}"
+    name = f"{LOOK}{study.campaign.name}"
     before = {row["as_of"] for row in earlier.runs if row["job"] == "measure" and name in row["counts"]}
     return len(before | {run.as_of}) > study.campaign.success.looks - 1
 

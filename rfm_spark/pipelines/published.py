@@ -18,6 +18,7 @@ from rfm_spark import schemas
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.lake import Lake, define_view
 from rfm_spark.local import local_frame
+from rfm_spark.pipelines.counts import DROPPED, MARK
 from rfm_spark.sql import union
 from rfm_spark.steps import segment_history
 
@@ -31,9 +32,6 @@ _OF_RUNS = tuple(
     spec.name
     for spec in (schemas.INGESTED_FILES, schemas.INGESTED_TABLES, schemas.IDENTITY_CHANGES, schemas.SEGMENT_CHANGES)
 )
-# `maintain` counts under dropped.2011-12-10 the version of MARK's table up to which that snapshot is dropped
-DROPPED, MARK = "dropped.", "customer_segments"
-DRAWN = "drawn."  # `target` counts under drawn.<campaign> that it drew its audience, which may be of nobody
 
 
 @dataclass(frozen=True)

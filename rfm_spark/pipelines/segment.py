@@ -14,7 +14,7 @@ from rfm_spark.cuts import CriterionCut, Cuts, FittedCuts
 from rfm_spark.errors import ConfigError, GateError, InputError
 from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
-from rfm_spark.pipelines import drift
+from rfm_spark.pipelines import counts, drift
 from rfm_spark.pipelines.causes import Snapshot
 from rfm_spark.pipelines.customer_metrics import customer_metrics
 from rfm_spark.pipelines.evolution import evolve, previous
@@ -70,7 +70,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         spec = schemas.segment_profiles(_own_criteria(config))
         run.lake.replace(spec, _frame(run, spec, done.rows), snapshot)
         run.profiles = [dict(zip(spec.column_names(), row, strict=True)) for row in done.rows]
-        run.counts.update({f"customer_segments.{name}.unassigned": n for name, (n, _) in done.unassigned.items()})
+        run.counts.update({counts.unassigned_in(name): n for name, (n, _) in done.unassigned.items()})
         stage.rows = len(done.rows)
     with run.stage("migrations") as stage:
         now = segmented.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))

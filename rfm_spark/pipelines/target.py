@@ -5,11 +5,12 @@ segment of the segmentation, bound or not, and publishes nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from zoneinfo import available_timezones
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
@@ -19,10 +20,11 @@ from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, TREATMENT, Campa
 from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import exports
+from rfm_spark.pipelines.counts import DRAWN
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.newest_predictions import with_predicted_value
 from rfm_spark.pipelines.plans import planned
-from rfm_spark.pipelines.published import DRAWN, Published, published
+from rfm_spark.pipelines.published import Published, published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.schemas import COST
 from rfm_spark.sql import union
@@ -44,11 +46,11 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     waves = _waves(run)
     assigned = _assigned(run, earlier, waves)
     contacts = _contacts(run, data, assigned)
+    asked = _Asked(run, data, earlier, snapshot, plan)
     chosen: list[DataFrame] = []
     with run.stage("targeting") as stage:
         for campaign, wave in waves:
-            judged = _judged(run, data, earlier, snapshot, campaign, wave, contacts, chosen, plan=plan)
-            selected = _within_budget(campaign, judged)
+            selected = _within_budget(campaign, _ranked(asked, campaign, wave, contacts, chosen))
             run.plans.append(planned(run, data, campaign, wave, selected))
             own = selected.filter(F.col("outcome").isin(SELECTED, HELD_OUT, targeting.GLOBALLY_HELD_OUT))
             chosen.append(own.filter(F.col("bound")).withColumn("campaign", F.lit(campaign.name)))
@@ -118,24 +120,33 @@ def _contacts(run: Run, data: Ingested, assigned: DataFrame | None) -> DataFrame
 # --- one campaign ----------------------------------------------------------------------------------------------------
 
 
-def _judged(
-    run: Run, data: Ingested, earlier: Published, snapshot: date, campaign: Campaign, wave: date,
-    contacts: DataFrame, chosen: list[DataFrame], *, plan: bool,
-) -> DataFrame:  # fmt: skip
+@dataclass(frozen=True)
+class _Asked:
+    """What is the same for all campaigns of a run; a `plan` is of whole segmentations."""
+
+    run: Run
+    data: Ingested
+    earlier: Published
+    snapshot: date
+    plan: bool
+
+
+def _ranked(asked: _Asked, campaign: Campaign, wave: date, contacts: DataFrame, chosen: list[DataFrame]) -> DataFrame:
     """One row a person of the campaign's segments (of the whole segmentation for a plan), with the first reason not to
-    contact them, null where there is none, and all that ranks them."""
-    people = _people(run, data, earlier, snapshot, campaign, plan=plan)
-    people = _with_send_at(run, campaign, wave, people)
+    contact them, null where there is none, and all that ranks them.
+
+    Reads: `contacts` of `_contacts`; `chosen`, whom campaigns of a higher priority take.
+    """
+    run, earlier, shared = asked.run, asked.earlier, asked.run.config.targeting
+    people = _with_send_at(run, campaign, wave, _people(asked, campaign))
     people = consent.refusals(
         people, earlier.read("consents"), str(campaign.channel), campaign.purpose, campaign.exclude
     )
-    shared = run.config.targeting
     cool_down = shared.cool_down_days if campaign.cool_down_days is None else campaign.cool_down_days
     cap = campaign.frequency_cap or shared.frequency_cap
     people = targeting.contact_refusals(people, contacts, cool_down, cap)
-    people = targeting.with_expected_value(
-        people, campaign, _measured(earlier, campaign), _reference_days(run, data, snapshot)
-    )
+    days = _reference_days(run, asked.data, asked.snapshot)
+    people = targeting.with_expected_value(people, campaign, _measured(earlier, campaign), days)
     taken = F.lit(None).cast("boolean")
     if chosen:
         before = union(own.select("customer_key") for own in chosen).withColumn("_taken", F.lit(True))
@@ -143,24 +154,17 @@ def _judged(
         taken = F.col("_taken")
     parts = messages.parts(str(campaign.message))
     text = audiences.message(parts, campaign.escapes, {field.name: field.dataType for field in people.schema})
-    reason = (
-        F.when(F.col("refusal").isNotNull(), F.col("refusal"))
-        .when(F.col("contact_refusal").isNotNull(), F.col("contact_refusal"))
-        .when(F.col("_message").isNull(), F.lit(targeting.NO_FIELD))
-        .when(taken, F.lit(targeting.TAKEN))
-        .when(targeting.is_not_worth_it(campaign), F.lit(targeting.NOT_WORTH_IT))
-    )
-    held = holdouts.is_held_out(F.col("draw"), campaign.drawn_share)
     never = holdouts.is_held_out(holdouts.draw(shared.salt, "customer_key"), shared.global_holdout_share)
     found = people.withColumn("_message", text).withColumns(
         {
-            "reason": reason,
+            "reason": _reason(campaign, taken),
             "draw": holdouts.draw(campaign.key, "customer_key"),
             "ticket": holdouts.ticket(f"{campaign.key}\x1frank", "customer_key"),
             "globally": never,
         }
     )
     names = ("customer_key", "segment", "bound", "send_at", "expected_value", "basis", "average_order_value")
+    held = holdouts.is_held_out(F.col("draw"), campaign.drawn_share)
     return run.keep(
         found.select(
             *names, F.col("_message").alias("message"), "reason", "draw", "ticket", "globally", held.alias("held")
@@ -168,16 +172,27 @@ def _judged(
     )
 
 
-def _people(
-    run: Run, data: Ingested, earlier: Published, snapshot: date, campaign: Campaign, *, plan: bool
-) -> DataFrame:
+def _reason(campaign: Campaign, taken: Column) -> Column:
+    """The first reason not to contact a person, null where there is none."""
+    return (
+        F.when(F.col("refusal").isNotNull(), F.col("refusal"))
+        .when(F.col("contact_refusal").isNotNull(), F.col("contact_refusal"))
+        .when(F.col("_message").isNull(), F.lit(targeting.NO_FIELD))
+        .when(taken, F.lit(targeting.TAKEN))
+        .when(targeting.is_not_worth_it(campaign), F.lit(targeting.NOT_WORTH_IT))
+    )
+
+
+def _people(asked: _Asked, campaign: Campaign) -> DataFrame:
+    """One row a person of its segments (`bound`), with all that its message and its value are of."""
+    run, data, earlier, snapshot = asked.run, asked.data, asked.earlier, asked.snapshot
     segments, metrics = earlier.read("customer_segments", snapshot), earlier.read("customer_metrics", snapshot)
     assert segments is not None
     assert metrics is not None
     mine = segments.filter(F.col("segmentation") == F.lit(campaign.segmentation)).select("customer_key", "segment")
     bound = F.coalesce(F.col("segment").isin(campaign.targets), F.lit(False))
     mine = mine.withColumn("bound", bound)
-    if not plan:
+    if not asked.plan:
         mine = mine.filter("bound")
     mine = mine.withColumn("segment", F.coalesce("segment", F.lit(schemas.UNASSIGNED)))
     fields = set(messages.fields(str(campaign.message)))
@@ -249,7 +264,7 @@ def _reference_days(run: Run, data: Ingested, snapshot: date) -> int:
 # --- budget, holdout, audience ---------------------------------------------------------------------------------------
 
 
-def _within_budget(campaign: Campaign, judged: DataFrame) -> DataFrame:
+def _within_budget(campaign: Campaign, ranked: DataFrame) -> DataFrame:
     """The same people with `outcome`: a reason, selected, held_out, global_holdout or over_budget.
 
     The line is found among those who would be contacted, and holds for the held out as well: so both groups are of the
@@ -259,7 +274,7 @@ def _within_budget(campaign: Campaign, judged: DataFrame) -> DataFrame:
     place = F.lit(True)
     if campaign.budget is not None and campaign.cost_per_contact > 0:
         places = int(Decimal(str(campaign.budget)) // Decimal(str(campaign.cost_per_contact)))
-        contactable = judged.filter(open_ & F.col("bound") & ~F.col("held") & ~F.col("globally"))
+        contactable = ranked.filter(open_ & F.col("bound") & ~F.col("held") & ~F.col("globally"))
         line = targeting.budget_line(contactable, places)
         place = line.reaches() if line is not None else place
     outcome = (
@@ -269,7 +284,7 @@ def _within_budget(campaign: Campaign, judged: DataFrame) -> DataFrame:
         .when(F.col("held"), F.lit(HELD_OUT))
         .otherwise(F.lit(SELECTED))
     )
-    return judged.withColumn("outcome", outcome)
+    return ranked.withColumn("outcome", outcome)
 
 
 def _audience(run: Run, snapshot: date, campaign: Campaign, own: DataFrame) -> DataFrame:
