@@ -54,13 +54,13 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     with run.stage("contract") as stage:
         held = quarantine.held_of(run, delivered, reads=bool(mapped))
         settlement = settle(run, mapped, judged_rates, held, delivered) if mapped else withdrawn(run, delivered)
-        if settlement.orphans is not None:
-            delivered = _with_files_of(settlement.orphans, delivered)
+        if settlement.again:
+            delivered = delivered.with_again(settlement.again)
             files = [source for source in run.config.event_sources() if source.name in delivered.found]
             mapped |= _mapped(run, files, delivered, spans)
             conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
             held = quarantine.held_of(run, delivered, reads=True)
-            settlement = settle(run, mapped, judged_rates, held, delivered, settlement.orphans)
+            settlement = settle(run, mapped, judged_rates, held, delivered, settlement)
         tallies = conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
         conservation.count_others(run, {**profiles, **judged_rates, **decisions})
         stage.rows = conservation.total(run, "rows_read")
@@ -100,7 +100,8 @@ def replay(run: Run, reason: str | None) -> None:
         return
     with run.stage("contract") as stage:
         rates_now = {s.name: _read(run, s) for s in _of_kind(run, "rates")}
-        settlement = settle(run, mapped, _judge_rates(run, rates_now))
+        delivered = ledger.Delivery(order=ledger.order(run.lake))
+        settlement = settle(run, mapped, _judge_rates(run, rates_now), delivered=delivered)
         conservation.count_events(run, settlement.settled, mapped)
         stage.rows = conservation.total(run, "rows_read")
     people = None
@@ -202,11 +203,6 @@ def _as_stored(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame
     if changed:
         raise InputError("; ".join(changed))
     return as_stored
-
-
-def _with_files_of(orphans: DataFrame, delivered: ledger.Delivery) -> ledger.Delivery:
-    files = orphans.select("source", "source_file").distinct().collect()
-    return delivered.with_again({(row["source"], row["source_file"]) for row in files})
 
 
 def _of_kind(run: Run, kind: str) -> list[Source]:

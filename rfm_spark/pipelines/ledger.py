@@ -30,7 +30,8 @@ from rfm_spark.sources import listing
 from rfm_spark.sources.listing import Listed
 
 NEW, CHANGED, AGAIN, TOUCHED, WITHDRAWN = "new", "changed", "again", "touched", "withdrawn"
-_READ = (NEW, CHANGED, AGAIN)
+_ARRIVING = (NEW, CHANGED)
+_READ = (*_ARRIVING, AGAIN)
 _FILE = [("source", "string"), ("source_file", "string")]
 _HOW_ASKED = ("user", "password", "partition", "watermark")
 _COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates", "brought_by_others")
@@ -38,17 +39,12 @@ _COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates", "brought
 
 @dataclass(frozen=True)
 class Found:
-    """A file as it is now: its content's hash where it was needed, and why it is read, if it is (`status`).
-
-    `earlier`: the file has not changed; it is read again since rows of it were duplicates of a file that has changed or
-    gone, and is settled before those, as it was delivered.
-    """
+    """A file as it is now: its content's hash where it was needed, and why it is read, if it is (`status`)."""
 
     listed: Listed
     status: str | None
     content_hash: str | None = None
     before: Row | None = None
-    earlier: bool = False
 
     @property
     def is_read(self) -> bool:
@@ -69,6 +65,8 @@ class Delivery:
     """Sources without event_id of which every file was judged by today's rules, so that no event changed its month."""
     withdrawn: Mapping[str, list[Found]] = field(default_factory=dict)
     """Files that are not there any more, and that only runs that failed have read."""
+    order: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(source, path): when a file that complete runs have read was delivered as it is; of those that are not now."""
 
     def chosen(self, source: Source) -> list[str] | None:
         """The files of a source that are to be read; None: all that it has, and it is a fault if that is nothing."""
@@ -81,10 +79,6 @@ class Delivery:
         """(source, path) of the files that are read, or of those of these statuses."""
         wanted = statuses or _READ
         return [(name, one.listed.path) for name, one in self.all() if one.status in wanted]
-
-    def earlier(self) -> list[tuple[str, str]]:
-        """(source, path) of the files that are read beside others which were delivered after them."""
-        return [(name, one.listed.path) for name, one in self.all() if one.earlier]
 
     def all(self) -> Iterator[tuple[str, Found]]:
         """Every file that is there or withdrawn, with its source."""
@@ -115,7 +109,7 @@ def delivery(lake: Lake, config: ProjectConfig, rates: Rates = rate_fingerprint.
     of_files = [source for source in config.event_sources() if source.format in listing.FORMATS]
     now = published(lake)
     complete = now.run_ids
-    trails = _trails(lake, complete)
+    trails, order = _trails(lake, complete)
     today = {source.name: _judged_today(source, config, rates) for source in of_files}
     found, withdrawn = {}, {}
     for source in of_files:
@@ -136,12 +130,19 @@ def delivery(lake: Lake, config: ProjectConfig, rates: Rates = rate_fingerprint.
     # the ledger is younger than the first lakes, and has not every file that brought an event to those
     from_the_start = all(schemas.INGESTED_FILES.name in run["table_versions"] for run in now.runs)
     alike = undeclared - otherwise if from_the_start else set()
-    return Delivery(today, found, known, frozenset(alike), withdrawn)
+    arriving = {(name, one.listed.path) for name, files in found.items() for one in files if one.status in _ARRIVING}
+    order = {file: when for file, when in order.items() if file not in arriving}
+    return Delivery(today, found, known, frozenset(alike), withdrawn, order)
+
+
+def order(lake: Lake) -> dict[tuple[str, str], int]:
+    """(source, path): when each file that complete runs have read was delivered, in microseconds since 1970."""
+    return _trails(lake, published(lake).run_ids)[1]
 
 
 def has_landed(spark: SparkSession, config: ProjectConfig) -> bool:
     """Whether any event source has a new or changed file."""
-    return bool(delivery(Lake(spark, config.lake), config).files(NEW, CHANGED))
+    return bool(delivery(Lake(spark, config.lake), config).files(*_ARRIVING))
 
 
 def write(
@@ -169,28 +170,41 @@ def write(
         lake.append(spec, local_frame(lake.spark, rows, spec.types()).coalesce(1))
 
 
+def positions(lake: Lake, order: Mapping[tuple[str, str], int]) -> DataFrame:
+    """(source, source_file, delivered) of an order of files, to join with."""
+    rows = [(*file, when) for file, when in order.items()]
+    return F.broadcast(local_frame(lake.spark, rows, [*_FILE, ("delivered", "bigint")]))
+
+
 def frame(lake: Lake, files: Iterable[tuple[str, str]]) -> DataFrame:
     """(source, source_file) of files, to join with."""
     return F.broadcast(local_frame(lake.spark, list(files), _FILE))
 
 
-def _trails(lake: Lake, complete: frozenset[str]) -> dict[tuple[str, str], list[Row]]:
-    """Of each file the row of the newest complete run and those of runs that died since, in their order."""
+def _trails(
+    lake: Lake, complete: frozenset[str]
+) -> tuple[dict[tuple[str, str], list[Row]], dict[tuple[str, str], int]]:
+    """Of each file the row of the newest complete run and those of runs that died since, in their order; and when a
+    complete run first read it with the content that it has."""
     if not lake.exists(schemas.INGESTED_FILES.name):
-        return {}
+        return {}, {}
     trails: dict[tuple[str, str], list[Row]] = {}
+    order: dict[tuple[str, str], int] = {}
     whole = lake.read(schemas.INGESTED_FILES.name)
     times = {"modified_us": F.unix_micros("modified_at"), "ingested_us": F.unix_micros("ingested_at")}
     if "last_event_date" not in whole.columns:  # a ledger of a version that did not know it
         times["last_event_date"] = F.lit(None).cast("date")
     rows = whole.withColumns(times).drop("modified_at", "ingested_at").collect()
     for row in sorted(rows, key=lambda row: (row["ingested_us"], row["run_id"])):
-        trail = trails.setdefault((row["source"], row["path"]), [])
+        file = row["source"], row["path"]
+        trail = trails.setdefault(file, [])
         if row["run_id"] in complete:
             trail.clear()
+            if row["status"] in _ARRIVING:
+                order[file] = row["ingested_us"]
         if row["run_id"] not in complete or row["status"] != WITHDRAWN:
             trail.append(row)
-    return {file: trail for file, trail in trails.items() if trail}
+    return {file: trail for file, trail in trails.items() if trail}, order
 
 
 def _decided(
@@ -235,7 +249,7 @@ def _withdrawn(listed: list[Listed], trails: Mapping[str, list[Row]], complete: 
 def _beside_lost(found: list[Found]) -> list[Found]:
     """Beside changed and withdrawn files those that brought what they did as well: it may not be there any more."""
     return [
-        replace(one, status=AGAIN, earlier=True)
+        replace(one, status=AGAIN)
         if not one.is_read and one.before is not None and one.before["brought_by_others"]
         else one
         for one in found

@@ -28,8 +28,8 @@ class Settlement:
     """Judged rows, a frame an event source, and all with their outcome; the events they were held against.
 
     `removed`: (source, event_id, event_month) of events that a changed file brought and has no more, or one that is
-    withdrawn. `orphans`: events, the refunds of orders that went with them; their files are to be read again, for them
-    to be judged.
+    withdrawn. `again`: (source, path) of the files that are to be read as well, since they have what went with these:
+    refunds of their orders (`orphans`, events), or what they had replaced.
     """
 
     judged: Sequence[DataFrame] = ()
@@ -37,6 +37,7 @@ class Settlement:
     existing: DataFrame | None = None
     base: int | None = None
     removed: DataFrame | None = None
+    again: frozenset[tuple[str, str]] = frozenset()
     orphans: DataFrame | None = None
 
 
@@ -49,11 +50,11 @@ def settle(
     judged_rates: Mapping[str, DataFrame],
     held: quarantine.Held = quarantine.NONE,
     delivered: ledger.Delivery = ledger.NONE,
-    orphans: DataFrame | None = None,
+    before: Settlement | None = None,
 ) -> Settlement:
     """Judge and settle the rows of event sources, those read and those of `held` that others may have made good.
 
-    `orphans`: events that an earlier look found to be refunds without their order, to be judged as if they were new.
+    `before`: what was found where the files of its `again` were not read; its `orphans` are judged as if they were new.
     """
     base = _base(run)
     existing = run.lake.read("events", base) if base is not None else None
@@ -80,13 +81,13 @@ def settle(
         against = existing.select(*_HELD_AGAINST, *(events.RESTATED if restating else ()))
         if changed:
             gone = delivered.files(ledger.WITHDRAWN)
-            against, stale = _without_stale(run, against, rows, changed, gone, orphans)
+            against, stale = _without_stale(run, against, rows, changed, gone, before.orphans if before else None)
     months = _months(rows, {*mapped, *held.mapped} <= delivered.alike) if few else None
     same_months = against.filter(F.col("event_month").isin(months)) if against is not None and months else against
-    if same_months is not None and delivered.earlier():
-        files = ledger.frame(run.lake, delivered.earlier())
-        before, now = rows.join(files, _OF_FILE, "left_semi"), rows.join(files, _OF_FILE, "left_anti")
-        settled = events.settle_in_turn(before, now, same_months, keep, few=few)
+    order = _order(mapped, held, delivered)
+    if same_months is not None and order:
+        dated_rows = rows.join(ledger.positions(run.lake, order), _OF_FILE, "left")
+        settled = events.settle_in_turns(dated_rows, same_months, keep, few=few, reused=reused)
     else:
         settled = events.settle(rows, same_months, few=few, reused=reused)
     settled = keep(settled if stale is None else events.over_stale(settled, stale))
@@ -96,12 +97,15 @@ def settle(
         orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
         settled = events.match_refunds(settled, orders, key, few=few)
         settled = run.checkpoint(settled) if few else settled
-    found = None
-    if against is not None and stale is not None and orphans is None and nets_orders:
-        lost = events.lost_orders(stale, settled, against, key)
-        found = _orphans(run, against, run.keep(lost), key, delivered)
+    again, orphans = frozenset[tuple[str, str]](), None
+    if against is not None and stale is not None and before is None:
+        again = _taken_back(run, settled, stale, delivered)
+        if nets_orders:
+            lost = events.lost_orders(stale, settled, against, key)
+            orphans = _orphans(run, against, run.keep(lost), key, delivered)
+        again |= _files_of(orphans)
     removed = None if stale is None else run.keep(events.removed(settled, stale))
-    return Settlement(judged, settled, existing, base, removed, found)
+    return Settlement(judged, settled, existing, base, removed, again, orphans)
 
 
 def withdrawn(run: Run, delivered: ledger.Delivery) -> Settlement:
@@ -110,8 +114,9 @@ def withdrawn(run: Run, delivered: ledger.Delivery) -> Settlement:
     if not files or base is None:
         return NOTHING
     existing = run.lake.read("events", base)
-    gone = existing.join(ledger.frame(run.lake, files), _OF_FILE, "left_semi")
-    return Settlement(existing=existing, base=base, removed=run.keep(gone.select(*_GONE)))
+    gone = run.keep(existing.join(ledger.frame(run.lake, files), _OF_FILE, "left_semi").select(*_HELD_AGAINST))
+    again = _taken_back(run, gone.limit(0).withColumn("outcome", F.lit("")), gone, delivered)
+    return Settlement(existing=existing, base=base, removed=gone.select(*_GONE), again=again)
 
 
 def _base(run: Run) -> int | None:
@@ -122,6 +127,35 @@ def _base(run: Run) -> int | None:
         return now.versions.get("events"), now.run_ids
 
     return run.lake.settled_version(schemas.EVENTS, complete)
+
+
+def _order(
+    mapped: Mapping[str, DataFrame], held: quarantine.Held, delivered: ledger.Delivery
+) -> Mapping[tuple[str, str], int]:
+    """When the files of rows that were delivered before this ingest were; empty where all are of one delivery."""
+    if held.mapped or not delivered.found:  # rows that wait are of any file
+        return {file: when for file, when in delivered.order.items() if file[0] in {*mapped, *held.mapped}}
+    again = delivered.files(ledger.AGAIN)
+    order = {file: delivered.order[file] for file in again if file in delivered.order}
+    return order if len({*order.values()}) + (len(delivered.files()) > len(again)) > 1 else {}
+
+
+def _taken_back(
+    run: Run, settled: DataFrame, stale: DataFrame, delivered: ledger.Delivery
+) -> frozenset[tuple[str, str]]:
+    """All files that are not read of the sources of which an event goes that had replaced another."""
+    replacing = [s.name for s in run.config.event_sources() if s.on_change == "replace" and s.name in delivered.found]
+    if not replacing:
+        return frozenset()
+    lost = events.taken_back(settled, stale, replacing).select("source").distinct().collect()
+    names = {row["source"] for row in lost}
+    return frozenset((name, one.listed.path) for name in names for one in delivered.found[name] if not one.is_read)
+
+
+def _files_of(orphans: DataFrame | None) -> frozenset[tuple[str, str]]:
+    if orphans is None:
+        return frozenset()
+    return frozenset(map(tuple, orphans.select(*_OF_FILE).distinct().collect()))
 
 
 def _orphans(

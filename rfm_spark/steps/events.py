@@ -1,5 +1,6 @@
 """Events: which judged rows are new, which are exact duplicates, which contradict another row."""
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
@@ -12,6 +13,7 @@ from rfm_spark.sql import Keep, as_it_is, union, within
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 RESTATED = ("amount", "event_date")  # what a row of the same content may be otherwise: by rates, by the project's zone
 CONFLICT, NO_ORDER = "duplicate_conflict", "refund_without_order"
+_NOW = (1 << 63) - 1  # when what is read for the first time is delivered
 
 
 def identify(judged: DataFrame, reused: Keep = as_it_is) -> DataFrame:
@@ -74,9 +76,11 @@ def over_stale(settled: DataFrame, stale: DataFrame) -> DataFrame:
     content = F.when(F.col("content_hash").isNull(), nothing).otherwise(F.array("content_hash"))
     was = F.concat(F.coalesce("earlier_content", nothing), content)
     before = stale.select("source", "event_id", was.alias("_was"))
-    replaces = (F.col("outcome") == ACCEPTED) & F.col("_was").isNotNull()
+    replaces = is_kept() & F.col("_was").isNotNull()
     changes = {
-        "earlier_content": F.when(replaces, F.col("_was")).otherwise(F.col("earlier_content")),
+        "earlier_content": F.when(replaces, F.concat("_was", F.coalesce("earlier_content", nothing))).otherwise(
+            F.col("earlier_content")
+        ),
         "outcome": F.when(replaces, REPLACED).otherwise(F.col("outcome")),
     }
     return settled.join(before, ["source", "event_id"], "left").withColumns(changes).drop("_was")
@@ -86,6 +90,16 @@ def removed(settled: DataFrame, stale: DataFrame) -> DataFrame:
     """(source, event_id, event_month) of stale events that nothing settled replaces. One shuffle of both."""
     kept = settled.filter(is_kept()).select("source", "event_id")
     return stale.join(kept, ["source", "event_id"], "left_anti").select("source", "event_id", "event_month")
+
+
+def taken_back(settled: DataFrame, stale: DataFrame, sources: Sequence[str]) -> DataFrame:
+    """(source, event_id) of stale events of these sources that nothing settled replaces, and that had replaced others.
+
+    What they had replaced may still be in a file. One shuffle of both.
+    """
+    had = F.col("source").isin(list(sources)) & (F.size("earlier_content") > 0)
+    kept = settled.filter(is_kept()).select("source", "event_id")
+    return stale.filter(had).select("source", "event_id").join(kept, ["source", "event_id"], "left_anti")
 
 
 def settle(
@@ -137,23 +151,38 @@ def settle(
     ).drop("_differ", "_nth", "_first_file", "_theirs", "_earlier", "_their_file", "_restated")
 
 
-def settle_in_turn(
-    earlier: DataFrame, rows: DataFrame, existing: DataFrame, keep: Keep, *, few: bool = False
+def settle_in_turns(
+    rows: DataFrame, existing: DataFrame, keep: Keep, *, few: bool = False, reused: Keep = as_it_is
 ) -> DataFrame:
-    """As `settle`, where the rows of `earlier` were delivered before the others: they count as events for these.
+    """As `settle`, of rows that were delivered one after the other (`delivered`, a whole number that grows; null: now).
 
-    An earlier row that another replaces at once is no event, and a duplicate of what was. `keep` keeps rows, since they
-    are gone through several times. Shuffles of `settle`, twice.
+    Rules: where rows of one event differ and are of several deliveries, those of each are settled against what the ones
+        before left. A row that a later delivery replaces at once is no event, and a duplicate of what was.
+    `keep` keeps rows, since they are gone through several times. One more shuffle, by event, and where there are such
+    events, those of `settle` for as many deliveries as one of them has.
     """
     of_event = ["source", "event_id"]
-    first = keep(settle(earlier, existing, few=few))
-    kept = first.filter(is_kept())
-    there = union([existing.join(kept, of_event, "left_anti"), kept.select(*existing.columns)])
-    then = keep(settle(rows, there, few=few))
-    replaced = then.filter(F.col("outcome") == REPLACED).select(*of_event, F.lit(True).alias("_replaced"))
-    over = is_kept() & F.coalesce("_replaced", F.lit(False))
+    several = F.min("content_hash") < F.max("content_hash")
+    when = F.coalesce("delivered", F.lit(_NOW))
+    differing = rows.groupBy(*of_event).agg((several & (F.min(when) < F.max(when))).alias("_differ"))
+    contested = keep(differing.filter("_differ").select(*of_event))
+    if contested.isEmpty():
+        return settle(rows, existing, few=few, reused=reused).drop("delivered")
+    turn = F.dense_rank().over(W.partitionBy(*of_event).orderBy(when)).alias("_turn")
+    mine = keep(rows.join(contested, of_event, "left_semi").select("*", turn))
+    there, done = existing.join(contested, of_event, "left_semi"), []
+    for n in range(1, mine.agg(F.max("_turn")).collect()[0][0] + 1):
+        now = keep(settle(mine.filter(F.col("_turn") == n), there, few=few))
+        kept = now.filter(is_kept())
+        there = keep(union([there.join(kept, of_event, "left_anti"), kept.select(*existing.columns)]))
+        done.append(now)
+    whole = union(done)
+    last = whole.filter(is_kept()).groupBy(*of_event).agg(F.max("_turn").alias("_last"))
+    over = is_kept() & (F.col("_turn") < F.col("_last"))
     still = {"outcome": F.when(over, DUPLICATE).otherwise(F.col("outcome")), "by_other": over | F.col("by_other")}
-    return union([first.join(replaced, of_event, "left").withColumns(still).drop("_replaced"), then])
+    in_turn = whole.join(last, of_event, "left").withColumns(still).drop("_last", "_turn")
+    others = settle(rows.join(contested, of_event, "left_anti"), existing, few=few, reused=reused)
+    return union([others, in_turn]).drop("delivered")
 
 
 def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) -> DataFrame:
@@ -188,7 +217,10 @@ def _beside_existing(rows: DataFrame, existing: DataFrame | None, *, few: bool) 
 def _compared(rows: DataFrame, reused: Keep) -> DataFrame:
     """Whether the rows of one event differ within this delivery, and which of them is the first clean one."""
     key = ["event_base", "event_id", "source", "known"]
-    group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, ~F.col("_restated"), "source_file")
+    # who stays the event's own file, where rows of it are the same: the file that it is of, then the one before others
+    is_own = F.col("source_file").eqNullSafe(F.col("_their_file"))
+    first = [F.col("delivered").asc_nulls_last()] if "delivered" in rows.columns else []
+    group = W.partitionBy(*key).orderBy(F.size("reasons") > 0, ~F.col("_restated"), ~is_own, *first, "source_file")
     whole = group.rowsBetween(W.unboundedPreceding, W.unboundedFollowing)
     differ = F.min("content_hash").over(whole) != F.max("content_hash").over(whole)
     first_file = F.first("source_file").over(whole)

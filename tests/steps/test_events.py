@@ -16,12 +16,13 @@ CONFLICT = ("duplicate_conflict",)
 
 @pytest.fixture
 def settle(spark):
-    """Settle rows (event_id, content, reasons, on_change, file); `lake` is {event_id: (content, earlier)}."""
+    """Settle rows (event_id, content, reasons, on_change, file); `lake` is {event_id: (content, earlier)};
+    with `delivered`, {file: when}, one delivery after the other."""
     from pyspark.sql import functions as F
 
     from rfm_spark.steps import events
 
-    def settle(rows, lake=None):
+    def settle(rows, lake=None, delivered=None):
         frame = local_frame(spark, rows, COLUMNS).withColumns(
             {"source": F.lit("s"), "event_base": F.col("event_id"), "declared_id": F.lit(True)}
         )
@@ -31,7 +32,11 @@ def settle(spark):
             names = [("source", "string"), ("event_id", "string"), ("content_hash", "bigint")]
             names += [("earlier_content", "array<bigint>"), ("source_file", "string")]
             existing = local_frame(spark, stored, names)
-        return events.settle(frame, existing)
+        if delivered is None:
+            return events.settle(frame, existing)
+        when = F.create_map(*(F.lit(part) for pair in delivered.items() for part in pair))
+        dated = frame.withColumn("delivered", when[F.col("source_file")].cast("bigint"))
+        return events.settle_in_turns(dated, existing, lambda kept: kept)
 
     return settle
 
@@ -135,3 +140,44 @@ def test_a_row_without_an_id_is_its_content_and_its_occurrence_in_its_file(spark
     assert Counter(row["event_id"] for row in found) == {"h-1": 2, "h-2": 1, "d": 1}
     assert all(row["order_id"] == (row["event_id"] if row["every"] else "given") for row in found)
     assert {row["event_month"] for row in found} == {date(2024, 2, 1)}
+
+
+def test_one_delivery_after_the_other(settle):
+    """Whatever the names of the files: f2 came first, f1 next, f0 comes now."""
+    rows = [
+        ("once", 1, [], "quarantine", "f0"),
+        ("twice", 1, [], "quarantine", "f1"),
+        ("twice", 1, [], "quarantine", "f2"),
+        ("stays", 1, [], "quarantine", "f2"),
+        ("stays", 2, [], "quarantine", "f1"),
+        ("stays", 1, [], "quarantine", "f0"),
+        ("moves", 1, [], "replace", "f2"),
+        ("moves", 2, [], "replace", "f1"),
+        ("moves", 3, [], "replace", "f0"),
+        ("moves", 1, [], "replace", "f0"),  # was replaced since
+        ("at once", 1, [], "replace", "f2"),
+        ("at once", 2, [], "replace", "f2"),  # which of the two is newer, nobody knows
+        ("at once", 3, [], "replace", "f0"),
+        ("was bad", 1, ["no_customer"], "quarantine", "f2"),
+        ("was bad", 2, [], "quarantine", "f0"),
+        ("known", 1, [], "replace", "f2"),
+        ("known", 2, [], "replace", "f0"),
+    ]
+    settled = settle(rows, {"known": (1, None)}, {"f2": 5, "f1": 7})
+    assert outcomes(settled) == {
+        "once": {("accepted", ()): 1},
+        "twice": {("accepted", ()): 1, ("exact_duplicate", ()): 1},
+        "stays": {("accepted", ()): 1, ("quarantined", CONFLICT): 1, ("exact_duplicate", ()): 1},
+        "moves": {("exact_duplicate", ()): 3, ("replaced", ()): 1},
+        "at once": {("quarantined", CONFLICT): 2, ("accepted", ()): 1},
+        "was bad": {("quarantined", ("no_customer",)): 1, ("accepted", ()): 1},
+        "known": {("exact_duplicate", ()): 1, ("replaced", ()): 1},
+    }
+    kept = {row["event_id"]: row for row in settled.collect() if row["outcome"] in ("accepted", "replaced")}
+    assert {name: (row["source_file"], row["content_hash"]) for name, row in kept.items()} == {
+        "once": ("f0", 1), "twice": ("f2", 1), "stays": ("f2", 1), "moves": ("f0", 3), "at once": ("f0", 3),
+        "was bad": ("f0", 2), "known": ("f0", 2),
+    }  # fmt: skip
+    assert kept["moves"]["earlier_content"] == [1, 2]
+    doubled = {(row["event_id"], row["source_file"]) for row in settled.collect() if row["by_other"]}
+    assert doubled == {("twice", "f1"), ("stays", "f0"), ("moves", "f2"), ("moves", "f1")} | {("moves", "f0")}
