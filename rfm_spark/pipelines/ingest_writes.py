@@ -17,7 +17,9 @@ def write_events(run: Run, settlement: Settlement, people: unification.Unified |
     """All events as they are now, and how many this run brought. The rows, and those that go, in one commit; one more
     where events that stay are another person's now."""
     all_events, brought = _brought(run, settlement, people)
-    return all_events if people is None else unification.restate(run, people, all_events), brought
+    if people is not None:
+        return unification.restate(run, people, all_events), brought
+    return unification.parted(run, all_events) if unification.was_joined(run) else all_events, brought
 
 
 def _brought(run: Run, settlement: Settlement, people: unification.Unified | None) -> tuple[DataFrame, int]:

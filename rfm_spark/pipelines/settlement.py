@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.config.source import Source
-from rfm_spark.pipelines import conservation, ledger, quarantine
+from rfm_spark.pipelines import conservation, ledger, quarantine, unification
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import Keep, as_it_is, choose, union
@@ -57,7 +57,7 @@ def settle(
     `before`: what was found where the files of its `again` were not read; its `orphans` are judged as if they were new.
     """
     base = _base(run)
-    existing = run.lake.read("events", base) if base is not None else None
+    existing = _existing(run, base) if base is not None else None
     judged = _judged(run, mapped, held, judged_rates)
     refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
     nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
@@ -127,6 +127,12 @@ def _base(run: Run) -> int | None:
         return now.versions.get("events"), now.run_ids
 
     return run.lake.settled_version(schemas.EVENTS, complete)
+
+
+def _existing(run: Run, base: int) -> DataFrame:
+    """The events, under their sources' own ids where the project joins ids no more."""
+    rows = run.lake.read("events", base)
+    return rows.withColumn("customer_key", F.col("source_customer_id")) if unification.was_joined(run) else rows
 
 
 def _order(

@@ -112,9 +112,22 @@ def restate(run: Run, unified: Unified, events: DataFrame) -> DataFrame:
     n = run.counts["identity.restated"] = unified.restated.count()
     if not n:
         return events
-    clause = "WHEN MATCHED AND t.customer_key <> s.customer_key THEN UPDATE SET t.customer_key = s.customer_key"
-    version = run.lake.versions().get("events")
-    return run.lake.merge(schemas.EVENTS, unified.restated, clause, version, on=OWNER).frame
+    return _rekeyed(run, unified.restated)
+
+
+def was_joined(run: Run) -> bool:
+    """Whether an earlier project has joined ids in this lake, and this one does not."""
+    return run.config.identity is None and run.lake.exists(schemas.IDENTITIES.name)
+
+
+def parted(run: Run, events: DataFrame) -> DataFrame:
+    """The events under their sources' own ids, as without an identity section: where others are there, one MERGE."""
+    own = F.col("source_customer_id")
+    if run.dry:
+        return events.withColumn("customer_key", own)
+    joined = events.filter(F.col("customer_key") != own)
+    owners = run.checkpoint(joined.select(*OWNER, own.alias("customer_key")).distinct())
+    return events if owners.isEmpty() else _rekeyed(run, owners)
 
 
 def write(run: Run, unified: Unified) -> None:
@@ -129,6 +142,12 @@ def write(run: Run, unified: Unified) -> None:
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _rekeyed(run: Run, owners: DataFrame) -> DataFrame:
+    """The events, those of some customers of sources under the key that these are given."""
+    clause = "WHEN MATCHED AND t.customer_key <> s.customer_key THEN UPDATE SET t.customer_key = s.customer_key"
+    return run.lake.merge(schemas.EVENTS, owners, clause, run.lake.versions().get("events"), on=OWNER).frame
 
 
 def _before(run: Run) -> DataFrame | None:

@@ -82,3 +82,23 @@ def test_what_a_replay_frees_joins_too(spark, project, tmp_path):
     after = keys(spark, project)
     assert after["shop", "s1"] == after["shop", "s3"] == after["crm", "c1"]
     assert run.counts["identity.merged"] == 1
+
+
+def test_without_the_section_a_customer_is_the_id_of_a_source_again(spark, project, tmp_path):
+    """Also of files that have gone."""
+
+    def part(config):
+        del config["identity"]
+        for source in config["sources"]:
+            source.pop("ids")
+
+    Project.load(project).run(spark, DAY)
+    (tmp_path / "till" / "1.json").unlink()
+    people.till(tmp_path, "2.json", [("t9", None)])
+    plain = amended(project, part)
+    for _ in range(2):
+        Project.load(plain).run(spark, DAY)
+        found = Project.load(plain).read(spark, "events").select("source_customer_id", "customer_key").collect()
+        assert {row["source_customer_id"] for row in found} == {"s1", "s2", "s3", "s4", "s5", "t1", "t2", "t9"}
+        assert all(row["source_customer_id"] == row["customer_key"] for row in found)
+    assert Project.load(plain).read(spark, "current_segments").count() == 8 + 3
