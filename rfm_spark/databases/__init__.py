@@ -7,6 +7,6 @@
 from rfm_spark.databases.connection import Database
 from rfm_spark.databases.faults import cause, translated
 from rfm_spark.databases.reading import Ranges, literal, rows, table_schema
-from rfm_spark.databases.writing import replace
+from rfm_spark.databases.writing import replace_rows
 
-__all__ = ["Database", "Ranges", "cause", "literal", "replace", "rows", "table_schema", "translated"]
+__all__ = ["Database", "Ranges", "cause", "literal", "replace_rows", "rows", "table_schema", "translated"]

@@ -33,7 +33,9 @@ _TYPES = {
 _CONNECTIONS, _LOCK_SECONDS = 8, 3
 
 
-def replace(frame: DataFrame, database: Database, key: Sequence[str], where: Mapping[str, Any] | None = None) -> int:
+def replace_rows(
+    frame: DataFrame, database: Database, key: Sequence[str], where: Mapping[str, Any] | None = None
+) -> int:
     """One row a row of the frame in the table, in place of the rows that meet `where`; the others stay as they are.
 
     Reads: `frame`, once; `key`, the columns that identify a row of it; `where`, values of columns that all rows of

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.campaigns import Campaign, Export
-from rfm_spark.databases import Database, replace
+from rfm_spark.databases import Database, replace_rows
 from rfm_spark.errors import EnvironmentFault
 from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.pipelines.published import Published
@@ -65,7 +65,7 @@ def _into_database(campaign: Campaign, one: Export, audience: DataFrame, path: s
     named = ours.get("campaign", "campaign")
     rows = audiences.exported(audience, {**columns, named: "campaign"}, as_text=False)
     database = Database(str(one.url), str(one.table), path, one.user, one.password, spelt(one.options))
-    return replace(rows, database, [named, ours["customer_key"]], {named: campaign.name})
+    return replace_rows(rows, database, [named, ours["customer_key"]], {named: campaign.name})
 
 
 def _has_received(campaign: Campaign, one: Export) -> bool:

@@ -88,7 +88,7 @@ def replay(run: Run, reason: str | None) -> None:
     Profiles and rates need none: every ingest judges them anew.
     """
     with run.stage("quarantine") as stage:
-        held = quarantine.held(run, [source.name for source in run.config.event_sources()], reason)
+        held = quarantine.to_replay(run, [source.name for source in run.config.event_sources()], reason)
         mapped = quarantine.mapped_again(run, held)
         run.inputs.update(dict.fromkeys(mapped, "quarantine"))
         conservation.count_read(run, mapped, mapped)

@@ -109,7 +109,7 @@ def rewrite(run: Run, replayed: DataFrame, judged: Sequence[DataFrame], settled:
     _merge(run, rows, _gone(replayed, rows))
 
 
-def held(run: Run, names: Sequence[str], reason: str | None) -> DataFrame:
+def to_replay(run: Run, names: Sequence[str], reason: str | None) -> DataFrame:
     """Quarantined rows of the named sources, of one reason or any. Raises: InputError where there is no table."""
     if not run.lake.exists("quarantine"):
         raise InputError(f"nothing was ever quarantined in {run.lake.place}; run `rfm-spark ingest` first")

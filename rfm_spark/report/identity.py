@@ -29,15 +29,15 @@ def show(console: Console, audit: Audit) -> None:
 
 def _link(row: dict[str, Any]) -> tuple[Any, ...]:
     customer, weight = row["source_customer_id"], f"{row['weight']:.3f}"
-    own = masked(customer) if "@" in customer else customer  # some sources know customers by their address
-    return (_person(row), row["source"], own, row["rule"], masked(row["id_value"]), weight, row["outcome"])
+    own = masked_id(customer) if "@" in customer else customer  # some sources know customers by their address
+    return (_person(row), row["source"], own, row["rule"], masked_id(row["id_value"]), weight, row["outcome"])
 
 
 def _group(row: dict[str, Any]) -> tuple[Any, ...]:
     return (_person(row), *(_number(row[name]) for name in _GROUP))
 
 
-def masked(value: str | None) -> str | None:
+def masked_id(value: str | None) -> str | None:
     """The first character of each part, the other letters and digits as x."""
     return None if value is None else re.sub(r"(?<=\w)\w", "x", value)
 

@@ -20,7 +20,7 @@ def updated(text: str) -> str:
 
 def _row(spec: TableSpec) -> str:
     grain, key = spec.grain.removeprefix("one row "), ", ".join(spec.key)
-    columns = ", ".join(spec.column_names()) + (f"; {spec.configured}" if spec.configured else "")
+    columns = ", ".join(spec.column_names()) + (f"; {spec.added_columns}" if spec.added_columns else "")
     return f"| `{spec.name}` | {grain} | {key} | {', '.join(spec.partitioned_by) or '–'} | {columns} |\n"
 
 

@@ -28,7 +28,7 @@ EVENTS = TableSpec(
     ("event_month",),
     "customer_key",
     "ingested_run_id",
-    configured="extra columns of the sources; id_hashes with an identity section",
+    added_columns="extra columns of the sources; id_hashes with an identity section",
 )
 
 CUSTOMERS = TableSpec(
@@ -40,7 +40,7 @@ CUSTOMERS = TableSpec(
     ),
     ("customer_key",),
     subject_key="customer_key",
-    configured="the attributes; attribute_sources with an identity section",
+    added_columns="the attributes; attribute_sources with an identity section",
 )
 
 QUARANTINE = TableSpec(

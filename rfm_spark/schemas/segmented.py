@@ -29,7 +29,7 @@ CUSTOMER_METRICS = TableSpec(
     ("snapshot_date", "customer_key"),
     ("snapshot_date",),
     "customer_key",
-    configured="orders_q1…, monetary_q1…, one a sub-period, criteria in SQL, attributes in use",
+    added_columns="orders_q1…, monetary_q1…, one a sub-period, criteria in SQL, attributes in use",
 )
 
 CUT_POINTS = TableSpec(
@@ -70,7 +70,7 @@ CUSTOMER_SEGMENTS = TableSpec(
     ("snapshot_date", "segmentation", "customer_key"),
     ("segmentation", "snapshot_date"),
     "customer_key",
-    configured="r_score, f_score, m_score, one a criterion",
+    added_columns="r_score, f_score, m_score, one a criterion",
 )
 
 SEGMENT_PROFILES = TableSpec(
@@ -88,7 +88,7 @@ SEGMENT_PROFILES = TableSpec(
     ),
     ("snapshot_date", "segmentation", "segment"),
     ("snapshot_date",),
-    configured="mean_… and median_… of each metric",
+    added_columns="mean_… and median_… of each metric",
 )
 
 SEGMENT_HISTORY = TableSpec(

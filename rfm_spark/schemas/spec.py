@@ -49,7 +49,7 @@ class TableSpec:
     partitioned_by: tuple[str, ...] = ()
     subject_key: str | None = None
     written_by: str | None = None
-    configured: str = ""
+    added_columns: str = ""
 
     @property
     def snapshot(self) -> str | None:

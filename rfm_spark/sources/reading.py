@@ -135,7 +135,7 @@ def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | N
         return union(_csv_frames(spark, source, chosen))
     paths = [str(source.path)]
     if chosen is not None:
-        paths, options = [literal(file) for file in sorted(chosen)], {**_base_path(spark, source), **options}
+        paths, options = [as_pattern(file) for file in sorted(chosen)], {**_base_path(spark, source), **options}
     if source.format == "json":
         if is_on(options, "multiLine"):
             refuse_json_lines(spark, source)
@@ -263,7 +263,7 @@ def _csv_frames(spark: SparkSession, source: Source, chosen: Collection[str] | N
         refuse_ambiguous(source, header, partitions)
         schema = T.StructType([T.StructField(name, T.StringType()) for name in (*header, CORRUPT, *partitions)])
         reader = spark.read.options(**{**base, **options}).schema(schema)
-        frame = reader.csv(path if whole else [literal(file) for file in members])
+        frame = reader.csv(path if whole else [as_pattern(file) for file in members])
         yield _unswallowed(frame.select("*", F.col("_metadata.file_path").alias(FILE)), header, options)
 
 
@@ -289,13 +289,13 @@ def _unswallowed(frame: DataFrame, header: tuple[str, ...], options: dict[str, s
     )
 
 
-def literal(file: str) -> str:
+def as_pattern(file: str) -> str:
     """A listed file as a reader takes it: Spark lists addresses and reads patterns."""
     return re.sub(r"([*?\[\]{}\\])", r"\\\1", unquote(file))
 
 
 def _first_by_spark(spark: SparkSession, options: dict[str, str], file: str) -> list[str]:
-    first = spark.read.options(**{**options, "header": "false"}).csv(literal(file)).head()
+    first = spark.read.options(**{**options, "header": "false"}).csv(as_pattern(file)).head()
     return ["" if cell is None else str(cell).lstrip("\ufeff") for cell in first] if first else []
 
 

@@ -5,7 +5,7 @@ import hashlib
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-RANGES = 10_000
+PLACES = 10_000
 _SEPARATOR = "\x1f"
 _DIGITS = 13  # of the hash, in base 16: 52 bits
 
@@ -15,7 +15,7 @@ def draw(key: str, person: str) -> Column:
 
     The same on every engine and machine; another key draws independently of this one.
     """
-    return (ticket(key, person) % RANGES).cast("int")
+    return (ticket(key, person) % PLACES).cast("int")
 
 
 def ticket(key: str, person: str) -> Column:
@@ -26,10 +26,10 @@ def ticket(key: str, person: str) -> Column:
 
 def is_held_out(place: Column, share: float) -> Column:
     """Whether a place in the draw is in the holdout: the first `share` of the places, so a greater share keeps them."""
-    return place < round(share * RANGES)
+    return place < round(share * PLACES)
 
 
 def draw_in_python(key: str, person: str) -> int:
     """As `draw`, of one id: for senders who must know it without Spark."""
     digest = hashlib.sha256(f"{key}{_SEPARATOR}{person}".encode()).hexdigest()
-    return int(digest[:_DIGITS], 16) % RANGES
+    return int(digest[:_DIGITS], 16) % PLACES

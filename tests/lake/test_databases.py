@@ -9,7 +9,7 @@ import pytest
 from postgres import PASSWORD, USER, VARIABLE
 
 from rfm_spark.config.databases import Secret
-from rfm_spark.databases import Database, Ranges, replace, rows, table_schema
+from rfm_spark.databases import Database, Ranges, replace_rows, rows, table_schema
 from rfm_spark.errors import ConfigError, ConflictError, EnvironmentFault, InputError, RfmSparkError
 
 COLUMNS = "campaign string, id bigint, amount decimal(18,2), day date, at timestamp, local timestamp_ntz, good boolean"
@@ -43,19 +43,19 @@ def ids(postgres, table: str) -> list[tuple]:
 def test_written_in_place_of_its_slice_and_again_the_same(spark, postgres, database):
     table = database("sent")
     for _ in range(2):
-        assert replace(frame(spark, "a", range(5)), table, ["campaign", "id"], {"campaign": "a"}) == 5
-    assert replace(frame(spark, "b", range(2)), table, ["campaign", "id"], {"campaign": "b"}) == 2
-    assert replace(frame(spark, "a", range(1)), table, ["campaign", "id"], {"campaign": "a"}) == 1
+        assert replace_rows(frame(spark, "a", range(5)), table, ["campaign", "id"], {"campaign": "a"}) == 5
+    assert replace_rows(frame(spark, "b", range(2)), table, ["campaign", "id"], {"campaign": "b"}) == 2
+    assert replace_rows(frame(spark, "a", range(1)), table, ["campaign", "id"], {"campaign": "a"}) == 1
     assert ids(postgres, "sent") == [("a", 0), ("b", 0), ("b", 1)]
     assert postgres.do("SELECT amount, day, at, local, good FROM sent LIMIT 1") == [ROW]
-    assert replace(frame(spark, "c", range(1)), table, ["campaign", "id"]) == 1
+    assert replace_rows(frame(spark, "c", range(1)), table, ["campaign", "id"]) == 1
     assert ids(postgres, "sent") == [("c", 0)]
     assert postgres.do("SELECT tablename FROM pg_tables WHERE tablename LIKE '%sent%'") == [("sent",)]
 
 
 def test_a_write_that_fails_leaves_the_table_as_it_was(spark, postgres, database):
     table = database("kept")
-    replace(frame(spark, "a", range(3)), table, ["campaign", "id"], {"campaign": "a"})
+    replace_rows(frame(spark, "a", range(3)), table, ["campaign", "id"], {"campaign": "a"})
     wrong = [
         (frame(spark, "b", range(3)), InputError, "not of campaign"),
         (frame(spark, "a", range(9)).withColumnRenamed("good", "fine"), InputError, 'lacks "fine"'),
@@ -66,11 +66,11 @@ def test_a_write_that_fails_leaves_the_table_as_it_was(spark, postgres, database
         with pytest.raises(kind, match=told):
             replace(new, table, ["campaign", "id"], {"campaign": "a"})
     with pytest.raises(ConfigError, match="expected a table of a PostgreSQL"):
-        replace(frame(spark, "a", range(9)), database("(select 1) as x"), ["id"])
+        replace_rows(frame(spark, "a", range(9)), database("(select 1) as x"), ["id"])
     with table.connect() as other:
         other.execute("SELECT pg_advisory_lock(hashtext('rfm_spark kept'))")
         with pytest.raises(ConflictError, match="another process is writing"):
-            replace(frame(spark, "a", range(9)), table, ["campaign", "id"], {"campaign": "a"})
+            replace_rows(frame(spark, "a", range(9)), table, ["campaign", "id"], {"campaign": "a"})
     assert ids(postgres, "kept") == [("a", 0), ("a", 1), ("a", 2)]
     assert postgres.do("SELECT tablename FROM pg_tables WHERE tablename LIKE '%kept%'") == [("kept",)]
 
