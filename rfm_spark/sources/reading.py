@@ -172,7 +172,7 @@ def _parquet(
     frames = []
     for (schema, times), members in alike.items():
         # by the schema, since Spark would not infer it again
-        frame = spark.read.options(**options).schema(schema).parquet(*map(literal, members))
+        frame = spark.read.options(**options).schema(schema).parquet(*map(as_pattern, members))
         frame = frame.select("*", F.col("_metadata.file_path").alias(FILE))
         frames.append(frame.withColumns({name: _microseconds(name, type_) for name, type_ in times}))
     return united(source, frames)
@@ -183,7 +183,7 @@ def _alike(
 ) -> Iterator[tuple[list[str], T.StructType, _Times]]:
     """Files with the columns that all of them have in the same types, and those that are times in nanoseconds."""
     try:
-        schema = spark.read.options(**options).parquet(*map(literal, files)).schema
+        schema = spark.read.options(**options).parquet(*map(as_pattern, files)).schema
     except Exception as error:
         told = str(error)
         if not any(word in told for word in _DIFFERING) or ("CANNOT_MERGE_SCHEMAS" in told and len(files) == 1):

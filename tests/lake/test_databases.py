@@ -64,7 +64,7 @@ def test_a_write_that_fails_leaves_the_table_as_it_was(spark, postgres, database
     ]
     for new, kind, told in wrong:
         with pytest.raises(kind, match=told):
-            replace(new, table, ["campaign", "id"], {"campaign": "a"})
+            replace_rows(new, table, ["campaign", "id"], {"campaign": "a"})
     with pytest.raises(ConfigError, match="expected a table of a PostgreSQL"):
         replace_rows(frame(spark, "a", range(9)), database("(select 1) as x"), ["id"])
     with table.connect() as other:

@@ -63,7 +63,7 @@ def test_two_containers_are_two_projects():
     ],
 )
 def test_a_listed_file_is_read_as_that_file(address, literal):
-    assert reading.literal(address) == literal
+    assert reading.as_pattern(address) == literal
 
 
 @pytest.mark.parametrize(
