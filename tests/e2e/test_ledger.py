@@ -285,7 +285,7 @@ def test_what_a_row_had_replaced_is_there_again_without_it(spark, folder, monkey
     else:
         landing.land(folder, [Drop("shop/two.csv", OTHER)])
         with monkeypatch.context() as patched:
-            faults.kill_after(patched, "quarantine")
+            faults.kill_after(patched, "events")
             with pytest.raises(faults.Killed):
                 project(folder, **changes).ingest(spark, as_of=AS_OF)
         (folder / "shop/two.csv").unlink()
