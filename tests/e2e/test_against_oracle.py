@@ -139,7 +139,7 @@ def test_snapshot(spark, lake_of, policy, method):
 @pytest.mark.parametrize(
     ("policy", "as_of", "period"),
     [
-        ("net_on_order_date", generate.LEAP_AS_OF, None),
+        pytest.param("net_on_order_date", generate.LEAP_AS_OF, None, marks=pytest.mark.slow_on_spark),
         pytest.param("net_on_refund_date", generate.LEAP_AS_OF, WHOLE_SPAN, marks=_ON_SAIL),
         pytest.param("net_on_order_date", generate.AS_OF, WHOLE_SPAN, marks=_ON_SAIL),
     ],

@@ -26,7 +26,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param("column gone", marks=pytest.mark.slow), "gate"])
 def test_exit_code_and_last_line(tmp_path, case):
     content, code, message, last = CASES[case]
     bad.write(tmp_path, {"f.csv": content})

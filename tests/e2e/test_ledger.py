@@ -235,6 +235,7 @@ def test_a_correction_comes_after_a_row_that_waits(spark, folder, on_change, exp
     assert waiting(spark, folder) == waits
 
 
+@pytest.mark.slow
 @pytest.mark.on_sail
 @pytest.mark.parametrize(
     ("on_change", "expected", "waits"), [("quarantine", 10.0, [("1", "15")]), ("replace", 15.0, [])]
@@ -258,6 +259,7 @@ def test_files_that_are_judged_again_were_delivered_one_after_the_other(spark, f
     assert len(amounts(spark, folder)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.on_sail
 def test_an_event_of_another_date_today_and_replaced_at_once(spark, folder):
     changes = {"sources.shop.on_change": "replace"}
@@ -271,6 +273,7 @@ def test_an_event_of_another_date_today_and_replaced_at_once(spark, folder):
     assert str(row["event_date"]) == "2024-01-02"
 
 
+@pytest.mark.slow
 @pytest.mark.on_sail
 @pytest.mark.parametrize("gone", ["corrected", "withdrawn"])
 def test_what_a_row_had_replaced_is_there_again_without_it(spark, folder, monkeypatch, gone):
