@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rfm_spark import config as configs
+from rfm_spark.config import dates
 from rfm_spark.config.words import counted, without_secrets
 from rfm_spark.errors import ConfigError, RfmSparkError
 from rfm_spark.paths import is_elsewhere, without_scheme
@@ -396,7 +397,7 @@ def _input_bytes(project: "Project") -> int | None:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return dates.asked(date.fromisoformat(text))
     except ValueError:
         raise ConfigError(f"found {text!r}, expected a date such as 2011-12-10") from None
 

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark import config as configs
 from rfm_spark import engines, session
+from rfm_spark.config import dates
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.errors import EnvironmentFault, InputError
 from rfm_spark.lake import Lake
@@ -98,7 +99,7 @@ class Project:
         `every` is day, week, month, quarter or year. Returns: the runs, one a snapshot; where one fails, those before
         it are published.
         """
-        days = periods.dates(as_of, until, every)
+        days = periods.dates(dates.asked(as_of), dates.asked(until), every)
         return backfill(lambda day: self._run(spark, "segment", day), days, cut_points_from)
 
     def run(self, spark: SparkSession, as_of: date, *, dry_run: bool = False) -> Run:
@@ -214,6 +215,7 @@ class Project:
     def _run(
         self, spark: SparkSession, job: str, as_of: date, *, dry_run: bool = False, writes: bool = True
     ) -> Iterator[Run]:
+        dates.asked(as_of)
         session.adopt(spark)
         engines.require(engines.of(spark).name, self.config, writes=writes)
         run_id = str(uuid.uuid4())

@@ -29,6 +29,7 @@ def test_days_then_months_then_years():
         *(date(2024, 2, day) for day in (26, 27, 28, 29)),
     ]
     assert kept(every(1500), Keep(daily=3, monthly=2, yearly=2))[0] == date(2022, 12, 31)
+    assert kept(every(40), Keep(daily=10**9)) == sorted(every(40))
     assert kept(every(40), Keep(daily=1, yearly=0)) == [date(2024, 2, 28), date(2024, 2, 29)]
 
 
