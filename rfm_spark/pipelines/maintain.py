@@ -50,15 +50,17 @@ def maintain(run: Run) -> None:
 
 
 def _expired(run: Run, now: Published) -> list[date]:
-    """Published dates that the policy drops: never the newest of a segmentation or the newest predictions, nor one
-    that scoring names."""
+    """Published dates that the policy keeps neither for their snapshot nor for their predictions, each judged among its
+    own: never the newest of a segmentation or the newest predictions, nor one that scoring names."""
     keep, newest = run.config.maintenance.keep, now.current_segments()
     if keep is None or newest is None:
         return []
     current = {row["snapshot_date"] for row in newest.select("snapshot_date").distinct().collect()}
     frozen = {cut.snapshot for cut in cut_points.plan(run.config) if cut.method == "frozen" and cut.snapshot}
-    current |= {max(now.predicted)} if now.predicted else set()
-    return retention.expired({*now.snapshots, *now.predicted}, run.as_of, keep, current | frozen)
+    left, days = set[date](), {*now.snapshots, *now.predicted}
+    for kind in (now.snapshots.keys(), now.predicted.keys()):
+        left |= kind - set(retention.expired(kind, run.as_of, keep, current | frozen))
+    return sorted(days - left)
 
 
 def _each(run: Run, specs: Iterable[TableSpec], act: Callable[[TableSpec], list[Done]]) -> set[str]:

@@ -212,6 +212,23 @@ def test_maintain_drops_predictions_as_it_does_snapshots(spark, cdnow, tmp_path)
     assert {row["snapshot_date"] for row in own.read(spark, "models").collect()} == {AS_OF}
 
 
+def test_maintain_keeps_the_last_snapshot_of_a_month_and_its_last_predictions(spark, cdnow, tmp_path):
+    """Each among its own, whichever of the two is the later."""
+    config, _ = cdnow
+    lake = shutil.copytree(project_of(config).config.lake.path, tmp_path / "lake")
+    keep = "maintenance={keep: {daily: 1, monthly: 6}}"
+    own = project_of(config, f"lake={{path: {lake}}}", "prediction.models=[bg_nbd]", keep)
+    snapshots, predictions = [date(1998, 5, 20), date(1998, 6, 10)], [date(1998, 5, 10), date(1998, 6, 20)]
+    for day in (*snapshots, date(1998, 6, 5)):
+        own.segment(spark, day)
+    for day in (*predictions, date(1998, 6, 15)):
+        own.predict(spark, day, force=True)
+    own.maintain(spark, date(1998, 9, 1))
+    for table, kept in (("customer_segments", snapshots), ("predictions", predictions)):
+        found = {row["snapshot_date"] for row in own.read(spark, table).select("snapshot_date").distinct().collect()}
+        assert sorted(day for day in found if day.month in (5, 6)) == kept, table
+
+
 def test_bad_input_is_told(spark, cdnow, tmp_path):
     config, _ = cdnow
     said = rfm_spark(spark, "predict", config, "--as-of", date(1997, 6, 1))
