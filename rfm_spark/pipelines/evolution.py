@@ -4,7 +4,7 @@ Written as `segment_migrations` (against the newest earlier snapshot) and `segme
 `moves` tells the same of any two snapshots that are published.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -252,7 +252,8 @@ def _tell(
     data: Ingested,
     changed: DataFrame | None,
 ) -> None:
-    """Append to the feed what this run changes of what is current, of each segmentation; the past changes nothing.
+    """Append to the feed what this run changes of what is current, of each segmentation, also of those that the
+    project has no more; the past changes nothing.
 
     What is current is asked again: should another run publish a snapshot from here on, this one is not published.
     Raises: ConflictError where one published a snapshot in the meantime that this one should be compared with.
@@ -281,21 +282,48 @@ def _tell(
         else:
             pair = _with(run, current, _published(current, day), now, data)
             frame = _differences(run, current, pair, names).drop("monetary")
-        told.append(frame.withColumn("from_snapshot", F.lit(day).cast("date")))
+        told.append(_between(frame, day, run.as_of))
+    told += _taken_out(run, current)
     if not told:
         return
-    own = {"run_id": F.lit(run.run_id), "snapshot_date": F.lit(run.as_of)}
-    rows = union(told).withColumns(own).select(*schemas.SEGMENT_CHANGES.column_names())
+    rows = union(told).withColumn("run_id", F.lit(run.run_id)).select(*schemas.SEGMENT_CHANGES.column_names())
     run.counts["segment_changes.rows"] = run.lake.append(schemas.SEGMENT_CHANGES, rows).rows
 
 
-def _newest(current: Published, segmentation: str) -> date | None:
-    """The newest published snapshot of a segmentation."""
-    for day in reversed(list(current.snapshots)):
-        counts = current.made(day)["counts"]
-        if f"{POPULATION}{segmentation}" in counts or not any(name.startswith(POPULATION) for name in counts):
-            return day
-    return None
+def _taken_out(run: Run, current: Published) -> Iterator[DataFrame]:
+    """What changes of segmentations that are current in the snapshot which this run restates, and that the project has
+    no more: current is then the newest older snapshot that has one, or where none has, everybody is gone from it."""
+    if run.as_of not in current.snapshots:
+        return
+    restated, known = _of(current, "customer_segments", run.as_of), {s.name for s in run.config.segmentations}
+    for name in sorted(_segmentations(current, run.as_of) - known):
+        if _newest(current, name) != run.as_of:
+            continue
+        mine, day = F.col("segmentation") == name, _newest(current, name, run.as_of)
+        older = restated.limit(0) if day is None else _of(current, "customer_segments", day).filter(mine)
+        differ = migrations.differences(restated.filter(mine), older)
+        why = migrations.with_comings_and_goings(differ, None)
+        cause = F.when(migrations.moved(), F.lit(migrations.RULES)).otherwise(F.col("cause"))
+        yield _between(why.withColumn("cause", cause), run.as_of, day or run.as_of)
+
+
+def _between(changes: DataFrame, before: date | None, now: date) -> DataFrame:
+    return changes.withColumns({"from_snapshot": F.lit(before).cast("date"), "snapshot_date": F.lit(now)})
+
+
+def _newest(current: Published, segmentation: str, before: date = date.max) -> date | None:
+    """The newest published snapshot of a segmentation, of those before a day."""
+    days = (day for day in reversed(list(current.snapshots)) if day < before)
+    return next((day for day in days if segmentation in _segmentations(current, day)), None)
+
+
+def _segmentations(current: Published, day: date) -> set[str]:
+    """The segmentations of a published snapshot: its run has counted them, but in the first lakes."""
+    counts = current.made(day)["counts"]
+    if counted := {name.removeprefix(POPULATION) for name in counts if name.startswith(POPULATION)}:
+        return counted
+    rows = _of(current, "customer_segments", day).select("segmentation").distinct().collect()
+    return {row["segmentation"] for row in rows}
 
 
 def _differences(run: Run, current: Published, pair: _Pair, names: list[str]) -> DataFrame:

@@ -313,6 +313,44 @@ def test_projects_that_change_what_they_name(spark, tmp_path):
     assert {str(row["from_snapshot"]) for row in first.collect()} <= {"None", str(JULY)}
 
 
+@pytest.mark.on_sail
+def test_a_restatement_without_a_segmentation_tells_what_is_current_of_it_then(spark, tmp_path):
+    """Nobody, or where an older snapshot has it, what that says; and it comes back from there."""
+    from rfm_spark import Project
+
+    bad.write(tmp_path, {"orders/1.csv": bad.HEAD + "stays,2020-06-03,1\nmoves,2020-06-04,2\n"})
+
+    def restated(*segmentations: str, at: date = AUGUST) -> list[tuple]:
+        """What the feed tells of `other` as the project, with these segmentations, restates a snapshot."""
+        segments = _segments(("many", "f > 1"), ("few", None))
+        named = [{"name": name, "question": "Who?", "segments": segments} for name in segmentations]
+        path = bad.project_file(tmp_path, [bad.source_of("orders", "orders/*.csv")], segmentations=named)
+        project = Project.load(path)
+        run = project.run(spark, as_of=at)
+        assert _replayed(project, spark) == _current(project, spark)
+        told = project.read(spark, "segment_changes").filter(f"run_id = '{run.run_id}' and segmentation = 'other'")
+        columns = ("customer_key", "from_segment", "to_segment", "cause", "from_snapshot", "snapshot_date")
+        return sorted(tuple(row) for row in told.select(*columns).collect())
+
+    restated("value", "other")
+    gone = [(who, "few", "(gone)", "departed", AUGUST, AUGUST) for who in ("moves", "stays")]
+    assert restated("value") == gone
+    assert restated("value") == []
+    back = restated("value", "other", at=JULY)
+    assert back == [(who, "(new)", "few", "new", None, JULY) for who in ("moves", "stays")]
+    bad.write(tmp_path, {"orders/2.csv": bad.HEAD + "moves,2020-07-05,2\ncomes,2020-07-06,2\n"})
+    restated("value", "other")
+    assert restated("value", at=SEPTEMBER) == []  # August stays current of it
+    assert restated("value") == [
+        ("comes", "few", "(gone)", "departed", AUGUST, JULY),
+        ("moves", "many", "few", "rules", AUGUST, JULY),
+    ]
+    assert [row[:3] for row in restated("value", "other", at=SEPTEMBER)] == [
+        ("comes", "(new)", "few"),
+        ("moves", "few", "many"),
+    ]
+
+
 def _replayed(project, spark) -> dict[tuple, str]:
     complete = project.read(spark, "runs").filter("status = 'complete'").orderBy("ended_at").collect()
     changes = project.read(spark, "segment_changes").collect()
