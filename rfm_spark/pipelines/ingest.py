@@ -57,7 +57,7 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         if settlement.again:
             delivered = delivered.with_again(settlement.again)
             files = [source for source in run.config.event_sources() if source.name in delivered.found]
-            mapped |= _mapped(run, files, delivered, spans)
+            mapped |= _as_stored(run, _mapped(run, files, delivered, spans))
             conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
             held = quarantine.held_of(run, delivered, reads=True)
             settlement = settle(run, mapped, judged_rates, held, delivered, settlement)
@@ -124,10 +124,15 @@ def _read(run: Run, source: Source, chosen: Collection[str] | None = None, where
     """The rows of a source; those of a database are kept, since it changes while a run goes through them again."""
     if source.format != "jdbc":
         return sources.read(run.spark, source, chosen)
-    rules = [rule.sql for rule in run.config.contract.rules if rule.sources is None or source.name in rule.sources]
+    rules = _rules(run, source)
     with databases.translated(database_rows.database_of(source)):
         raw = run.keep(database_rows.load(run.spark, source, where, rules))
     return sources.canonical(raw, source)
+
+
+def _rules(run: Run, source: Source) -> list[str]:
+    """The SQL that rows of an event source are judged by."""
+    return [rule.sql for rule in run.config.contract.rules if rule.sources is None or source.name in rule.sources]
 
 
 def _mapped(
@@ -137,14 +142,21 @@ def _mapped(
     mapped = {}
     for source in of:
         chosen = delivered.chosen(source)
-        if chosen is None or chosen:
-            try:
-                where = spans[source.name].where if source.name in spans else ""
-                mapped[source.name] = _read(run, source, chosen, where)
-            except sources.NoRows:
-                if source.name not in delivered.known:
-                    raise
+        if chosen is not None and not chosen:
+            continue
+        try:
+            where = spans[source.name].where if source.name in spans else ""
+            mapped[source.name] = _read(run, source, chosen, where)
+        except sources.NoRows:
+            if source.name not in delivered.known:  # so that nobody has seen yet whether its columns are these
+                raise
+            if source.format == "json" and (rows := _malformed(run, source, chosen)) is not None:
+                mapped[source.name] = rows
     return mapped
+
+
+def _malformed(run: Run, source: Source, chosen: Collection[str] | None) -> DataFrame | None:
+    return sources.read_malformed(run.spark, source, chosen, _rules(run, source))
 
 
 def _judge_profiles(run: Run, whole: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
@@ -193,8 +205,8 @@ def _as_stored(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame
             now = frame.schema[column].dataType.simpleString()
             if now == there.get(name, now):
                 continue
-            if sources.fits(frame, column, there[name]):
-                as_stored[source.name] = frame.withColumn(column, F.col(column).cast(there[name]))
+            if (fitted := sources.fitted(frame, column, there[name])) is not None:
+                as_stored[source.name] = frame.withColumn(column, fitted)
                 continue
             changed.append(
                 f"sources.{source.name}.columns.{name}: found {now}, and events has it as {there[name]}; cast it to "

@@ -130,7 +130,8 @@ def mapped_again(run: Run, rows: DataFrame, *, absent_as_null: bool = False) -> 
         parts.setdefault(name, []).append(raw)
     mapped = {}
     for name, frames in parts.items():
-        whole, source = union(frames), run.config.source(name)
+        source = run.config.source(name)
+        whole = sources.united(source, frames)
         absent = sources.missing_columns(source, whole.columns) if absent_as_null else []
         whole = whole.select("*", *(F.lit(None).cast("string").alias(column) for column in absent))
         mapped[name] = sources.canonical(whole, source)

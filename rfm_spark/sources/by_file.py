@@ -4,7 +4,7 @@ Text is parsed by `text_files`, inside the engine; of the other formats each fil
 """
 
 import csv
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
@@ -35,22 +35,25 @@ _FOLLOWED = ("mergeschema", "recursivefilelookup", "pathglobfilter")
 _NOT_HERE = ("modifiedbefore", "modifiedafter", "basepath")
 
 
-def load(spark: SparkSession, source: Source, chosen: Container[str] | None = None) -> DataFrame:
+def load(
+    spark: SparkSession, source: Source, chosen: Container[str] | None = None, otherwise: Sequence[str] = ()
+) -> DataFrame:
     """One row a row of the files, all or those `chosen` by their addresses, with its raw columns and `_file`.
 
+    `otherwise`: see `reading.load`.
     Raises: InputError; ConfigError for an option of Spark's reader that is not followed here.
     """
     path, options = str(source.path), options_of(source)
     _refuse_options(source, options)
-    found = files(spark, path, options)
+    whole = files(spark, path, options)
+    found = [file for file in whole if chosen is None or as_in_rows(file) in chosen]
     if not found:
         raise InputError(nothing_found(source))
-    names = folders(path, found)
-    found = [file for file in found if chosen is None or as_in_rows(file) in chosen]
+    names = folders(path, whole)
     if source.format == "csv":
         frame = _csv(spark, source, found, {**CSV_DEFAULTS, **options}, names)
     elif source.format == "json":
-        frame = _json(spark, source, found, options)
+        frame = _json(spark, source, found, options, whole, otherwise)
     else:
         frame = _parquet(spark, source, found)
     # as Spark writes the address of a local file; only now, since the engine does not read such a one
@@ -79,10 +82,21 @@ def _first_cells(spark: SparkSession, source: Source, options: dict[str, str], f
     return next(rows, [])
 
 
-def _json(spark: SparkSession, source: Source, found: list[str], options: dict[str, str]) -> DataFrame:
+def _json(
+    spark: SparkSession,
+    source: Source,
+    found: list[str],
+    options: dict[str, str],
+    whole: list[str],
+    otherwise: Sequence[str],
+) -> DataFrame:
     if is_on(options, "multiLine"):
         refuse_json_lines(spark, source)
-    frame = text_files.json_frame(spark, found, options, one_value_each(source))
+    texts = one_value_each(source)
+    frame = text_files.json_frame(spark, found, options, texts)
+    if frame is None and otherwise:
+        kind = text_files.json_kind(spark, whole, options) or dict.fromkeys(otherwise, "string")
+        frame = text_files.json_frame(spark, found, options, texts, kind)
     if frame is None:
         raise NoRows(no_rows(source, "no JSON object"))
     lower = [name.lower() for name in frame.columns]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rfm_spark.config import expressions
 from rfm_spark.config.source import CANONICAL_COLUMNS, Source
 from rfm_spark.config.words import without_secrets
 
@@ -39,6 +40,15 @@ def named_columns(source: Source) -> list[str]:
     names = [one.column for one in mapped if one.column] + [*source.types, *(source.event_id_columns or [])]
     kind = source.event_type
     return names + ([kind.column] if kind is not None and kind.column else [])
+
+
+def asked_columns(source: Source, rules: Iterable[str] = ()) -> list[str]:
+    """The columns of a source that its mapping or the SQL of rules names; those in SQL alone in lower case."""
+    kind = source.event_type
+    mapped = (*source.columns.values(), *source.attributes.values(), *source.ids.values())
+    sql = [e.sql for e in mapped if e.sql] + [*rules] + ([kind.sql] if kind is not None and kind.sql else [])
+    named = {name.lower(): name for name in named_columns(source)}
+    return [*named.values(), *sorted(set[str]().union(*map(expressions.names, sql)) - named.keys())]
 
 
 def one_value_each(source: Source) -> set[str]:

@@ -10,11 +10,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark import databases, engines
-from rfm_spark.config import expressions
 from rfm_spark.config.source import Source
 from rfm_spark.databases import Database, Ranges, literal
 from rfm_spark.errors import InputError
-from rfm_spark.sources.columns import FILE, named_columns, options_of
+from rfm_spark.sources.columns import FILE, asked_columns, options_of
 from rfm_spark.sources.messages import require_columns
 
 NUMBER, TIME, DATE = "number", "time", "date"
@@ -91,19 +90,11 @@ def load(spark: SparkSession, source: Source, where: str = "", rules: Iterable[s
     database = database_of(source)
     there = databases.table_schema(spark, database)
     require_columns(source, there.names)
-    wanted = _named(source, rules)
+    wanted = {name.lower() for name in asked_columns(source, rules)}
     whole = source.kind == "events" and source.event_id_columns is None
     columns = [field for field in there if whole or field.name.lower() in wanted] or list(there)
     ranges = _ranges(spark, source, database, there, where)
     return databases.rows(spark, database, columns, where, ranges).withColumn(FILE, F.lit(None).cast("string"))
-
-
-def _named(source: Source, rules: Iterable[str]) -> set[str]:
-    """The columns, in lower case, that a source's mapping or the SQL of rules names."""
-    kind = source.event_type
-    mapped = [*source.columns.values(), *source.attributes.values(), *source.ids.values()]
-    sql = [e.sql for e in mapped if e.sql] + [*rules] + ([kind.sql] if kind is not None and kind.sql else [])
-    return {name.lower() for name in named_columns(source)}.union(*(expressions.names(text) for text in sql))
 
 
 def _ranges(spark: SparkSession, source: Source, database: Database, there: T.StructType, where: str) -> Ranges | None:

@@ -1,7 +1,7 @@
 """Files and tables as frames of raw columns, read by the engine itself, which keeps the rows that it cannot parse."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -27,6 +27,7 @@ from rfm_spark.sources.columns import (
     place,
     which_files,
 )
+from rfm_spark.sources.files import folders
 from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
 from rfm_spark.sources.messages import (
     FILE_IN_MESSAGE,
@@ -58,10 +59,13 @@ _NATIVE_SQL_FAILURE = re.compile(r"Spark `(\w+)` function|Cast error|[Cc]an(?:no
 _DAMAGED = re.compile(r"Parquet error|External: bad data|InvalidThrift")
 
 
-def load(spark: SparkSession, source: Source, chosen: Collection[str] | None = None) -> DataFrame:
+def load(
+    spark: SparkSession, source: Source, chosen: Collection[str] | None = None, otherwise: Sequence[str] = ()
+) -> DataFrame:
     """One row a row of the source, or of the files `chosen` by their addresses, with its raw columns and `_file`.
 
-    A column that the config names and only files that are not chosen have is null.
+    A column that the config names and only files that are not chosen have is null. `otherwise`: JSON files without an
+    object have the columns of the others, or where no file has one, these.
     Raises: InputError; NoRows where nothing is found.
     """
     try:
@@ -69,7 +73,7 @@ def load(spark: SparkSession, source: Source, chosen: Collection[str] | None = N
             return database_rows.load(spark, source)
         if source.format in ("table", "delta"):
             return _load_table(spark, source)
-        frame = _load_files(spark, source, chosen)
+        frame = _load_files(spark, source, chosen, otherwise)
         if chosen is not None and (missing := missing_columns(source, frame.columns)):
             known = {field.name.lower(): field for field in _load_files(spark, source, None).schema}
             fields = [known[name.lower()] for name in missing if name.lower() in known]
@@ -126,9 +130,11 @@ def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
     return None
 
 
-def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | None) -> DataFrame:
+def _load_files(
+    spark: SparkSession, source: Source, chosen: Collection[str] | None, otherwise: Sequence[str] = ()
+) -> DataFrame:
     if not engines.of(spark).file_metadata:
-        return by_file.load(spark, source, chosen)
+        return by_file.load(spark, source, chosen, otherwise)
     options = options_of(source)
     require_encoding(spark, source, options)
     if source.format == "csv":
@@ -139,10 +145,7 @@ def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | N
     if source.format == "json":
         if is_on(options, "multiLine"):
             refuse_json_lines(spark, source)
-        inferred = spark.read.options(**{"primitivesAsString": "true", **options, **KEEP_ALL}).json(paths).schema
-        fields = [field for field in inferred.fields if field.name != CORRUPT]
-        if not fields:
-            raise NoRows(no_rows(source, "no JSON object"))
+        fields = _json_fields(spark, source, paths, chosen or (), options, otherwise)
         texts = one_value_each(source)  # an object where a value is expected is a bad row, and no bad file
         fields = [T.StructField(f.name, T.StringType() if f.name.lower() in texts else f.dataType) for f in fields]
         schema = T.StructType([*fields, T.StructField(CORRUPT, T.StringType())])
@@ -150,6 +153,31 @@ def _load_files(spark: SparkSession, source: Source, chosen: Collection[str] | N
     else:
         return _parquet(spark, source, paths, options, chosen)
     return frame.select("*", F.col("_metadata.file_path").alias(FILE))
+
+
+def _json_fields(
+    spark: SparkSession,
+    source: Source,
+    paths: list[str],
+    chosen: Collection[str],
+    options: dict[str, str],
+    otherwise: Sequence[str],
+) -> list[T.StructField]:
+    """What the objects in files have, and what folders tell of them; see `load`. Raises: NoRows."""
+    of_folders = folders(str(source.path), sorted(chosen))
+
+    def inferred(paths: list[str], options: dict[str, str]) -> list[T.StructField]:
+        schema = spark.read.options(**{"primitivesAsString": "true", **options, **KEEP_ALL}).json(paths).schema
+        return [field for field in schema if field.name != CORRUPT]
+
+    fields = inferred(paths, options)
+    if all(field.name in of_folders for field in fields) and otherwise:
+        fields = inferred([str(source.path)], options_of(source))
+        if all(field.name in of_folders for field in fields):
+            fields += [T.StructField(name, T.StringType()) for name in otherwise if name not in of_folders]
+    if all(field.name in of_folders for field in fields):
+        raise NoRows(no_rows(source, "no JSON object"))
+    return fields
 
 
 def _parquet(

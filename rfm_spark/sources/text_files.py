@@ -54,13 +54,29 @@ def csv_frame(
     return one_task_a_file(spark, files).mapInArrow(partial(each_file, batches), schema)
 
 
+def json_kind(spark: SparkSession, files: Sequence[str], options: Mapping[str, str]) -> Kind:
+    """What the objects in files have, as columns; empty where no file holds an object with a field.
+
+    Reads: see `csv_frame`. Raises: see there.
+    """
+    batches = partial(_kind_batches, _records(options))
+    found = one_task_a_file(spark, files).mapInArrow(partial(each_file, batches), "kind string").collect()
+    kind = pruned_kind(reduce(merged_kinds, (json.loads(row[0]) for row in found), {}))
+    kind.pop(CORRUPT, None)
+    return kind
+
+
 def json_frame(
-    spark: SparkSession, files: Sequence[str], options: Mapping[str, str], texts: Container[str] = ()
+    spark: SparkSession,
+    files: Sequence[str],
+    options: Mapping[str, str],
+    texts: Container[str] = (),
+    kind: Kind = None,
 ) -> DataFrame | None:
     """One row an object of a line, or with multiLine of the one document of a file, malformed ones too.
 
-    Reads: the files, twice, since the columns are what the objects have; see `csv_frame`. `texts`: names, in lower
-        case, of fields that are text whatever they hold.
+    Reads: the files, twice, since the columns are what the objects have, or those of `kind`, if given; see
+        `csv_frame`. `texts`: names, in lower case, of fields that are text whatever they hold.
     Returns: the objects' fields by name, texts as written, objects as structs, arrays as arrays; `_corrupt_record`
         (the text of what is no JSON object, else null); `_file`. None where no file holds an object with a field.
     Rules: Spark's. A field that is an object here and a text there, or of `texts`, is JSON text. An array at the top is
@@ -68,17 +84,13 @@ def json_frame(
         null and the row malformed.
     Raises: see `csv_frame`.
     """
-    encoding = options.get("encoding", options.get("charset"))
-    records = partial(_documents, encoding) if is_on(options, "multiLine") else _lines
-    named = one_task_a_file(spark, files)
-    found = named.mapInArrow(partial(each_file, partial(_kind_batches, records)), "kind string").collect()
-    kind = pruned_kind(reduce(merged_kinds, (json.loads(row[0]) for row in found), {}))
-    kind.pop(CORRUPT, None)
+    kind = json_kind(spark, files, options) if kind is None else kind
     if not kind:
         return None
     kind |= {name: "string" for name in kind if name.lower() in texts}
     schema = _spark_type(kind | {CORRUPT: "string", FILE: "string"})
-    return named.mapInArrow(partial(each_file, partial(_json_batches, records, kind)), schema)
+    batches = partial(_json_batches, _records(options), kind)
+    return one_task_a_file(spark, files).mapInArrow(partial(each_file, batches), schema)
 
 
 def unsupported(format_: str, options: Mapping[str, str]) -> list[str]:
@@ -210,6 +222,11 @@ def _blocks(file: str) -> Iterator[bytes]:
         while block := stream.read(_BLOCK_BYTES):
             yield block
     yield b""
+
+
+def _records(options: Mapping[str, str]) -> Records:
+    encoding = options.get("encoding", options.get("charset"))
+    return partial(_documents, encoding) if is_on(options, "multiLine") else _lines
 
 
 def _lines(file: str) -> Iterator[bytes]:

@@ -56,10 +56,13 @@ def widened(field: T.StructField) -> str | None:
     return field.metadata.get(_WIDENED)
 
 
-def fits(frame: DataFrame, name: str, type_: str) -> bool:
-    """Whether a type holds every value of a column, by its own type or since there is none."""
-    wanted = frame.select(F.lit(None).cast(type_)).schema[0].dataType
-    return _common([frame.schema[name].dataType, wanted]) == wanted or not _has_value(frame, name)
+def fitted(frame: DataFrame, name: str, type_: str) -> Column | None:
+    """A column as a type that holds every value of it, by its own type or since there is none; else None."""
+    nothing = F.lit(None).cast(type_)
+    wanted = frame.select(nothing).schema[0].dataType
+    if _common([frame.schema[name].dataType, wanted]) == wanted:
+        return F.col(quoted(name)).cast(type_)
+    return None if _has_value(frame, name) else nothing
 
 
 def _common(types: Iterable[T.DataType]) -> T.DataType | None:

@@ -196,6 +196,27 @@ def test_a_corrected_row_contradicts_what_another_file_said_before(spark, folder
     assert rows(spark, folder, "quarantine") == []
 
 
+@pytest.mark.parametrize("put_away", [False, True])
+def test_json_files_without_an_object_are_rows_in_quarantine(spark, folder, put_away):
+    """As the same lines are beside a good file, whether the file that tells the columns is still there or not."""
+    ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
+    broken = Drop("till/2.json", '{"customer": "eva", "at"\n<html>\n[1]\n\n')
+    ingest(spark, folder, [broken], "beside")
+    if put_away:
+        (folder / "till/1.json").unlink()
+    assert parts(ingest(spark, folder, []), "till") == [3, 0, 3, 0]
+    columns = ("quarantine_id", "source", "source_file", "reasons", "record_hash")
+    held = rows(spark, folder, "quarantine", columns=columns)
+    assert held == rows(spark, folder, "quarantine", "beside", columns)
+    reasons = project(folder).read(spark, "quarantine").select("reasons").distinct().collect()
+    assert [row["reasons"] for row in reasons] == [["malformed_row", "missing_amount", "missing_time", "no_customer"]]
+    assert parts(ingest(spark, folder, []), "till") == [0, 0, 0, 0]
+    assert project(folder).replay(spark, as_of=AS_OF).counts["till.quarantined"] == 3
+    assert rows(spark, folder, "quarantine", columns=columns) == held
+    assert parts(ingest(spark, folder, [Drop("till/2.json", TILL.replace("eva", "fred"))]), "till") == [1, 1, 0, 0]
+    assert rows(spark, folder, "quarantine") == []
+
+
 @pytest.mark.on_sail
 def test_what_waits_in_quarantine_is_freed_by_a_later_file(spark, folder):
     refund = "5,dan,o9,2024-01-05,return,1"

@@ -170,6 +170,21 @@ def test_every_count_is_conserved(done):
             assert read == sum(rest)
 
 
+def test_a_column_that_no_row_of_a_file_has_a_value_in_is_of_any_type(spark, tmp_path):
+    """As it is read, and as what waits of that file and of another is judged again."""
+    from rfm_spark import Project
+
+    source = bad.source_of("orders", "in/*.json", format="json", columns=bad.COLUMNS | {"tags": "tags"})
+    project = Project.load(bad.project_file(tmp_path, [source]))
+    row = '{{"id":"{}","date":"2011-01-02","amount":1,"tags":{}}}\n'.format
+    for n, (lines, quarantined) in enumerate([(row("A1", '["x"]') + row("", '["y"]'), 1), (row("", "null"), 1)]):
+        bad.write(tmp_path, {f"in/{n}.json": lines})
+        assert project.ingest(spark, as_of=AS_OF).counts["orders.quarantined"] == quarantined
+    replayed = project.replay(spark, as_of=AS_OF)
+    assert (replayed.counts["orders.rows_read"], replayed.counts["orders.quarantined"]) == (2, 2)
+    assert [row["tags"] for row in project.read(spark, "events").collect()] == [["x"]]
+
+
 def test_replay_where_nothing_was_ever_quarantined(spark, tmp_path):
     bad.write(tmp_path, {"f.csv": bad.GOOD})
     config = bad.project_file(tmp_path, [bad.source_of("orders", "f.csv")])

@@ -15,7 +15,7 @@ from rfm_spark import sources
 from rfm_spark.config.base import Expression
 from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
-from rfm_spark.sources import listing
+from rfm_spark.sources import NoRows, listing
 from rfm_spark.steps.contract import values
 
 NAMES = ("my file.csv", "100%.csv", "a[1]{x}.csv", "what?*.csv", "größe+.csv", "back\\slash.csv")
@@ -96,6 +96,32 @@ def test_chosen_files_are_listed_as_rows_name_them(spark, tmp_path, format_):
     assert sorted((one.bytes, one.modified_ms) for one in listed) == sorted(
         (path.stat().st_size, path.stat().st_mtime_ns // 1_000_000) for path in files
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"multiLine": True}])
+def test_json_files_without_an_object_have_the_columns_of_others(spark, tmp_path, options):
+    """SQL may look inside of those; where no file has any it cannot."""
+    for day, text in (("01", '{"who":'), ("02", "\n"), ("03", '{"who": {"id": "ann"}, "n": 1}')):
+        (tmp_path / f"day=2024-01-{day}").mkdir()
+        (tmp_path / f"day=2024-01-{day}" / "f.json").write_text(text, encoding="utf-8")
+    columns = {"source_customer_id": {"sql": "who.id"}, "event_ts": "day", "amount": {"sql": "upper(N)"}}
+    given = {"name": "orders", "format": "json", "path": str(tmp_path), "event_type": "purchase", "columns": columns}
+    source = Source.model_validate(given | {"options": options})
+    broken, blank = [one.path for one in listing.list_files(spark, source)][:2]
+    for chosen in ([broken], [blank], [broken, blank]):
+        with pytest.raises(NoRows, match="found no JSON object at"):
+            sources.read(spark, source, chosen)
+    frame = sources.read_malformed(spark, source, [broken, blank])
+    said = [values.text(frame, name) for name in ("c_source_customer_id", "c_amount")]
+    found = frame.select("_file", "_raw._corrupt_record", *said).collect()
+    assert [tuple(row) for row in found] == [(broken, '{"who":', None, None)]
+    assert [str(row[0]) for row in frame.select("c_event_ts").collect()] == ["2024-01-01"]
+    assert sources.read_malformed(spark, source, [blank]) is None
+    (tmp_path / "day=2024-01-03" / "f.json").unlink()
+    with pytest.raises(InputError, match="found no JSON object at"):
+        sources.read_malformed(spark, source, [broken])
+    plain = source.model_copy(update={"columns": source.columns | {"source_customer_id": Expression(sql="trim(who)")}})
+    assert sources.read_malformed(spark, plain, [broken], ["price > 0"]).filter("price is null").count() == 1
 
 
 def parquet(folder: Path, files: list[pa.Table]) -> Source:
