@@ -21,7 +21,7 @@ from rfm_spark.pipelines import (
 )
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.pipelines.settlement import Settlement, settle, withdrawn
+from rfm_spark.pipelines.settlement import Settlement, emptied, settle
 from rfm_spark.sources import database_rows
 from rfm_spark.sql import union
 from rfm_spark.steps import contract, events
@@ -52,14 +52,15 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
         conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
         stage.rows = conservation.total(run, "rows_read")
     with run.stage("contract") as stage:
-        held = quarantine.held_of(run, delivered, reads=bool(mapped))
-        settlement = settle(run, mapped, judged_rates, held, delivered) if mapped else withdrawn(run, delivered)
+        held = quarantine.held_of(run, delivered, changes=bool(mapped or delivered.files(*ledger.REPLACING)))
+        any_row = mapped or held.mapped
+        settlement = settle(run, mapped, judged_rates, held, delivered) if any_row else emptied(run, delivered)
         if settlement.again:
             delivered = delivered.with_again(settlement.again)
             files = [source for source in run.config.event_sources() if source.name in delivered.found]
             mapped |= _as_stored(run, _mapped(run, files, delivered, spans))
             conservation.count_read(run, {**mapped, **whole}, [source.name for source in run.config.sources])
-            held = quarantine.held_of(run, delivered, reads=True)
+            held = quarantine.held_of(run, delivered, changes=True)
             settlement = settle(run, mapped, judged_rates, held, delivered, settlement)
         tallies = conservation.count_events(run, settlement.settled, [s.name for s in run.config.event_sources()])
         conservation.count_others(run, {**profiles, **judged_rates, **decisions})

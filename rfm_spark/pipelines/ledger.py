@@ -32,6 +32,7 @@ from rfm_spark.sources.listing import Listed
 NEW, CHANGED, AGAIN, TOUCHED, WITHDRAWN = "new", "changed", "again", "touched", "withdrawn"
 _ARRIVING = (NEW, CHANGED)
 _READ = (*_ARRIVING, AGAIN)
+REPLACING = (CHANGED, AGAIN, WITHDRAWN)  # files whose events go that they do not bring any more
 _FILE = [("source", "string"), ("source_file", "string")]
 _HOW_ASKED = ("user", "password", "partition", "watermark")
 _COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates", "brought_by_others")

@@ -43,8 +43,8 @@ class Held:
 NONE = Held()
 
 
-def held_of(run: Run, delivered: ledger.Delivery, *, reads: bool) -> Held:
-    """What of the table an ingest of this delivery judges again; `reads`: it reads rows of events.
+def held_of(run: Run, delivered: ledger.Delivery, *, changes: bool) -> Held:
+    """What of the table an ingest of this delivery judges again; `changes`: it reads rows of events, or some go.
 
     Rules: where it does, rows of other files are judged again whose reasons depend on other rows: a refund
         without its order, a contradiction.
@@ -61,7 +61,7 @@ def held_of(run: Run, delivered: ledger.Delivery, *, reads: bool) -> Held:
     files = delivered.files() + delivered.files(ledger.WITHDRAWN)
     read, of_file = ledger.frame(run.lake, files), ["source", "source_file"]
     leaving = rows.join(read, of_file, "left_semi") if files else None
-    if not reads:
+    if not changes:
         return Held(judged_again=leaving, may_pass=may_pass)
     beside = run.checkpoint(rows.filter(of_files & late).join(read, of_file, "left_anti"))
     leaving = beside if leaving is None else leaving.unionAll(beside)

@@ -15,7 +15,6 @@ from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import Keep, as_it_is, choose, union
 from rfm_spark.steps import contract, events, rates
 
-_REPLACING = (ledger.CHANGED, ledger.AGAIN, ledger.WITHDRAWN)  # files whose events go that they do not bring any more
 _FEW = 200_000  # rows whose ids fit a broadcast
 _HELD_AGAINST = ["source", "event_id", "content_hash", "earlier_content", "source_file", "event_month"]
 _HELD_AGAINST += ["event_type", "customer_key", "order_id"]
@@ -59,10 +58,9 @@ def settle(
     base = _base(run)
     existing = _existing(run, base) if base is not None else None
     judged = _judged(run, mapped, held, judged_rates)
-    refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
-    nets_orders = refunds and run.config.refunds.policy == "net_on_order_date"
+    nets_orders = _nets_orders(run)
     few = existing is not None and conservation.total(run, "rows_read", mapped) <= _FEW
-    changed = delivered.files(*_REPLACING) if existing is not None else []
+    changed = delivered.files(*ledger.REPLACING) if existing is not None else []
     keep, reused = (run.checkpoint, as_it_is) if few else (run.keep, run.reused)
     undeclared = any(source.event_id_columns is None for source in run.config.event_sources())
     hashed = held.may_pass is not None
@@ -91,32 +89,32 @@ def settle(
     else:
         settled = events.settle(rows, same_months, few=few, reused=reused)
     settled = keep(settled if stale is None else events.over_stale(settled, stale))
-    # before identity, of which a new row knows nothing yet: an order of any of a person's ids
-    key = ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]
+    key = _key_of_orders(run)
     if nets_orders:
         orders = against.filter(F.col("event_type") == "purchase") if against is not None else None
         settled = events.match_refunds(settled, orders, key, few=few)
         settled = run.checkpoint(settled) if few else settled
     again, orphans = frozenset[tuple[str, str]](), None
     if against is not None and stale is not None and before is None:
-        again = _taken_back(run, settled, stale, delivered)
         if nets_orders:
-            lost = events.lost_orders(stale, settled, against, key)
-            orphans = _orphans(run, against, run.keep(lost), key, delivered)
-        again |= _files_of(orphans)
+            orphans = _orphans(run, stale, [settled.filter(events.is_kept()), against], against, delivered)
+        again = _taken_back(run, settled, stale, delivered) | _files_of(orphans)
     removed = None if stale is None else run.keep(events.removed(settled, stale))
     return Settlement(judged, settled, existing, base, removed, again, orphans)
 
 
-def withdrawn(run: Run, delivered: ledger.Delivery) -> Settlement:
-    """Where no row is read: the events that go, since only runs that failed had read their files, which have gone."""
-    files, base = delivered.files(ledger.WITHDRAWN), _base(run)
+def emptied(run: Run, delivered: ledger.Delivery) -> Settlement:
+    """Where no row is read: the events that go, since their files hold none any more, or are withdrawn."""
+    files, base = delivered.files(*ledger.REPLACING), _base(run)
     if not files or base is None:
         return NOTHING
-    existing = run.lake.read("events", base)
-    gone = run.keep(existing.join(ledger.frame(run.lake, files), _OF_FILE, "left_semi").select(*_HELD_AGAINST))
-    again = _taken_back(run, gone.limit(0).withColumn("outcome", F.lit("")), gone, delivered)
-    return Settlement(existing=existing, base=base, removed=gone.select(*_GONE), again=again)
+    existing, of_files = _existing(run, base), ledger.frame(run.lake, files)
+    against = existing.select(*_HELD_AGAINST)
+    stale = run.keep(against.join(of_files, _OF_FILE, "left_semi"))
+    left = against.join(of_files, _OF_FILE, "left_anti")
+    orphans = _orphans(run, stale, [left], left, delivered) if _nets_orders(run) else None
+    again = _taken_back(run, None, stale, delivered) | _files_of(orphans)
+    return Settlement(existing=existing, base=base, removed=stale.select(*_GONE), again=again, orphans=orphans)
 
 
 def _base(run: Run) -> int | None:
@@ -147,7 +145,7 @@ def _order(
 
 
 def _taken_back(
-    run: Run, settled: DataFrame, stale: DataFrame, delivered: ledger.Delivery
+    run: Run, settled: DataFrame | None, stale: DataFrame, delivered: ledger.Delivery
 ) -> frozenset[tuple[str, str]]:
     """All files that are not read of the sources of which an event goes that had replaced another."""
     replacing = [s.name for s in run.config.event_sources() if s.on_change == "replace" and s.name in delivered.found]
@@ -164,10 +162,24 @@ def _files_of(orphans: DataFrame | None) -> frozenset[tuple[str, str]]:
     return frozenset(map(tuple, orphans.select(*_OF_FILE).distinct().collect()))
 
 
+def _nets_orders(run: Run) -> bool:
+    """Whether there may be refunds, each of which needs its order."""
+    refunds = any(s.event_type and "refund" in s.event_type.possible() for s in run.config.event_sources())
+    return refunds and run.config.refunds.policy == "net_on_order_date"
+
+
+def _key_of_orders(run: Run) -> list[str]:
+    """Before identity, of which a new row knows nothing yet: an order of any of a person's ids."""
+    return ["order_id"] if run.config.identity is not None else ["customer_key", "order_id"]
+
+
 def _orphans(
-    run: Run, existing: DataFrame, lost: DataFrame, key: list[str], delivered: ledger.Delivery
+    run: Run, stale: DataFrame, left: Sequence[DataFrame], existing: DataFrame, delivered: ledger.Delivery
 ) -> DataFrame | None:
-    """The events that are refunds of lost orders and whose files are still there; None where there are none."""
+    """The events that are refunds of orders that go with the stale events, and whose files are still there; None where
+    there are none. `left`: the events after it all."""
+    key = _key_of_orders(run)
+    lost = run.keep(events.lost_orders(stale, left, key))
     if lost.isEmpty():
         return None
     there = [(name, one.listed.path) for name, files in delivered.found.items() for one in files]

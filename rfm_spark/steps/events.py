@@ -1,6 +1,6 @@
 """Events: which judged rows are new, which are exact duplicates, which contradict another row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 
@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
-from rfm_spark.sql import Keep, as_it_is, union, within
+from rfm_spark.sql import Keep, as_it_is, stacked, union, within
 
 ACCEPTED, REPLACED, DUPLICATE, QUARANTINED = "accepted", "replaced", "exact_duplicate", "quarantined"
 RESTATED = ("amount", "event_date")  # what a row of the same content may be otherwise: by rates, by the project's zone
@@ -54,15 +54,15 @@ def divide(of_changed: DataFrame, rows: DataFrame) -> tuple[DataFrame, DataFrame
     return of_changed.join(clean, same, "left_semi"), of_changed.join(clean, same, "left_anti")
 
 
-def lost_orders(stale: DataFrame, settled: DataFrame, others: DataFrame, key: list[str]) -> DataFrame:
+def lost_orders(stale: DataFrame, left: Iterable[DataFrame], key: list[str]) -> DataFrame:
     """The orders, one row a `key`, of which stale events were purchases and no purchase is left.
 
-    Reads: `stale`, those of `divide`; settled rows; `others`, the events that are not stale.
-    Shuffles of the stale, of the settled and of the orders of the others.
+    Reads: `stale`, those of `divide`; `left`, all other events, in one frame or several.
+    Shuffles of the orders of all.
     """
     purchase = F.col("event_type") == "purchase"
-    left = settled.filter(purchase & is_kept()).select(*key).unionByName(others.filter(purchase).select(*key))
-    return stale.filter(purchase).select(*key).distinct().join(left, key, "left_anti")
+    orders = stacked(frame.filter(purchase).select(*key) for frame in left)
+    return stale.filter(purchase).select(*key).distinct().join(orders, key, "left_anti")
 
 
 def over_stale(settled: DataFrame, stale: DataFrame) -> DataFrame:
@@ -92,14 +92,16 @@ def removed(settled: DataFrame, stale: DataFrame) -> DataFrame:
     return stale.join(kept, ["source", "event_id"], "left_anti").select("source", "event_id", "event_month")
 
 
-def taken_back(settled: DataFrame, stale: DataFrame, sources: Sequence[str]) -> DataFrame:
+def taken_back(settled: DataFrame | None, stale: DataFrame, sources: Sequence[str]) -> DataFrame:
     """(source, event_id) of stale events of these sources that nothing settled replaces, and that had replaced others.
 
     What they had replaced may still be in a file. One shuffle of both.
     """
     had = F.col("source").isin(list(sources)) & (F.size("earlier_content") > 0)
-    kept = settled.filter(is_kept()).select("source", "event_id")
-    return stale.filter(had).select("source", "event_id").join(kept, ["source", "event_id"], "left_anti")
+    gone = stale.filter(had).select("source", "event_id")
+    if settled is None:
+        return gone
+    return gone.join(settled.filter(is_kept()).select("source", "event_id"), ["source", "event_id"], "left_anti")
 
 
 def settle(

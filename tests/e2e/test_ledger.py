@@ -217,6 +217,41 @@ def test_json_files_without_an_object_are_rows_in_quarantine(spark, folder, put_
     assert rows(spark, folder, "quarantine") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("till/1.json", "[]\n"), ("till/1.json", "\n"), ("shop/one.csv", HEAD + "\n"), ("shop/one.csv", "\n")],
+)
+def test_what_a_file_brought_goes_where_it_holds_nothing_any_more(spark, folder, name, text):
+    """Though nothing else is read; a refund of an order that goes is read again, as beside a file that has rows."""
+    one = ONE + "8,,o8,2024-01-08,sale,80\n"
+    drops = [Drop("shop/one.csv", one), Drop("till/1.json", TILL + "{}\n")]
+    ingest(spark, folder, [*drops, Drop("shop/two.csv", shop("5,anna,o1,2024-01-05,return,1"))])
+    counts = ingest(spark, folder, [Drop(name, text)])
+    left = {row["source_file"].split("/")[-1] for row in project(folder).read(spark, "events").collect()}
+    held = project(folder).read(spark, "quarantine").collect()
+    reasons = sorted((row["source_file"].split("/")[-1], *row["reasons"]) for row in held)
+    if name.startswith("till"):
+        assert (counts["events.removed"], left) == (1, {"one.csv", "two.csv"})
+        assert reasons == [("one.csv", "no_customer")]
+    else:
+        assert (counts["events.removed"], parts(counts, "shop")) == (4, [1, 0, 1, 0])
+        assert left == {"1.json"}
+        assert [row[:2] for row in reasons] == [("1.json", "missing_amount"), ("two.csv", "refund_without_order")]
+    assert "events.removed" not in ingest(spark, folder, [])
+
+
+@pytest.mark.on_sail
+def test_what_waits_is_judged_again_where_a_file_holds_nothing_any_more(spark, folder):
+    said = "1,anna,o1,2024-01-01,sale,10"
+    ingest(spark, folder, [Drop("shop/one.csv", shop(said)), Drop("till/1.json", TILL)])
+    ingest(spark, folder, [Drop("shop/two.csv", shop(said.replace("10", "15")))])
+    assert amounts(spark, folder) == Counter([("1", "anna", 10.0)])
+    counts = ingest(spark, folder, [Drop("shop/one.csv", "\n")])
+    assert (counts["shop.freed"], parts(counts, "shop")) == (1, [0, 0, 0, 0])
+    assert amounts(spark, folder) == Counter([("1", "anna", 15.0)])
+    assert rows(spark, folder, "quarantine") == []
+
+
 @pytest.mark.on_sail
 def test_what_waits_in_quarantine_is_freed_by_a_later_file(spark, folder):
     refund = "5,dan,o9,2024-01-05,return,1"
