@@ -69,12 +69,13 @@ class Delivery:
     order: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(source, path): when a file that complete runs have read was delivered as it is; of those that are not now."""
 
-    def chosen(self, source: Source) -> list[str] | None:
-        """The files of a source that are to be read; None: all that it has, and it is a fault if that is nothing."""
+    def chosen(self, source: Source) -> frozenset[str] | None:
+        """The files of a source that are to be read, by their addresses, and none that has landed since; None: all that
+        it has, and no file was found: it is a table, or that is a fault."""
         files = self.found.get(source.name)
         if not files:
-            return [] if source.name in self.known and listing.may_be_empty(source) else None
-        return None if all(one.is_read for one in files) else [one.listed.path for one in files if one.is_read]
+            return frozenset() if source.name in self.known and listing.may_be_empty(source) else None
+        return frozenset(one.listed.path for one in files if one.is_read)
 
     def files(self, *statuses: str) -> list[tuple[str, str]]:
         """(source, path) of the files that are read, or of those of these statuses."""

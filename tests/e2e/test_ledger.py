@@ -252,6 +252,26 @@ def test_what_waits_is_judged_again_where_a_file_holds_nothing_any_more(spark, f
     assert rows(spark, folder, "quarantine") == []
 
 
+def test_what_lands_while_an_ingest_reads_is_of_the_next_one(spark, folder, monkeypatch):
+    """Though the first reads all that there was."""
+    from rfm_spark.sources import listing
+
+    look = listing.list_files
+
+    def look_before_more_lands(session, source):
+        found = look(session, source)
+        landing.land(folder, [Drop("shop/two.csv", TWO), Drop("till/2.json", TILL.replace("eva", "fred"))])
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(listing, "list_files", look_before_more_lands)
+        ingest(spark, folder, [Drop("shop/one.csv", ONE)])
+    first = {row["source_file"].split("/")[-1] for row in project(folder).read(spark, "events").collect()}
+    assert first == {name.split("/")[-1] for _, name, *_ in ledger(spark, folder)}
+    counts = ingest(spark, folder, [])
+    assert parts(counts, "shop") == [3, 1, 1, 1]
+
+
 @pytest.mark.on_sail
 def test_what_waits_in_quarantine_is_freed_by_a_later_file(spark, folder):
     refund = "5,dan,o9,2024-01-05,return,1"
