@@ -69,6 +69,16 @@ class ByDeltaRs:
             commit_properties=self._properties(),
         )
 
+    def append_after(self, version: int, spec: TableSpec, frame: DataFrame) -> None:
+        """Append few rows as the version after this one, or not at all."""
+        frame = self._with_all_columns(spec, frame, types(self._place.table(spec.name)))
+        _deltalake().write_deltalake(
+            _deltalake().DeltaTable(self._place.path(spec.name), version=version),
+            frame.toArrow(),
+            mode="append",
+            commit_properties=self._properties(max_commit_retries=0),
+        )
+
     def take_out(self, spec: TableSpec, run_id: str) -> None:
         """Take out the rows that a run has appended."""
         self._table(spec.name).delete(f"{spec.written_by} = '{run_id}'", commit_properties=self._properties())
@@ -168,8 +178,8 @@ class ByDeltaRs:
             self._open[table] = _deltalake().DeltaTable(self._place.path(table))
         return self._open[table]
 
-    def _properties(self) -> Any:
-        return _deltalake().CommitProperties(custom_metadata={"userMetadata": self._run_id})
+    def _properties(self, **options: Any) -> Any:
+        return _deltalake().CommitProperties(custom_metadata={"userMetadata": self._run_id}, **options)
 
 
 def _schema(fields: Iterable[T.StructField]) -> Any:

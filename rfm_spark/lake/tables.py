@@ -2,16 +2,19 @@
 
 Each write is one commit that carries the run id as its user metadata. Snapshot tables are replaced a slice at a time
 (`replaceWhere`, and the frame filtered to the same slice); `events` is appended once per base version, so that of two
-ingests that began at the same version only one gets in. A run whose first slice another run has replaced stops before
-its next write, so of two runs on one slice one wins. A dry lake writes nothing and hands the frames on.
+ingests that began at the same version only one gets in; rows of `runs` that others have to know of are appended in
+turn. A run whose first slice another run has replaced stops before its next write, so of two runs on one slice one
+wins. A dry lake writes nothing and hands the frames on.
 
 `by_sql` and `by_delta_rs` make the commits. Under the latter three things differ: there is no mark of a write that may
-happen once, so an append that lost a race is deleted again; every concurrent commit looks like a conflict, so a slice
-is written again unless somebody replaced that slice; a MERGE carries no run id, and is recognised by its version.
+happen once, so an append that lost a race is deleted again, and one in turn is only made as the next version; every
+concurrent commit looks like a conflict, so a slice is written again unless somebody replaced that slice; a MERGE
+carries no run id, and is recognised by its version.
 """
 
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -33,6 +36,7 @@ from rfm_spark.schemas import TableSpec
 
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 TRIES = 3
+_TURNS = 10  # each lost one is another run's that got in
 _MORE_THAN_A_RUN_LIVES_THROUGH = 1000  # commits of others
 CHANGE_DATA_FEED = "delta.enableChangeDataFeed"
 
@@ -66,6 +70,7 @@ class Lake:
         self._used: dict[str, int] = {}
         self._commits: dict[str, _Own] = {}
         self._anew: set[str] = set()
+        self._held: dict[str, int | None] = {}
         self._unnamed: set[tuple[str, int]] = set()
         self._dropped: dict[str, int] = {}
 
@@ -87,16 +92,24 @@ class Lake:
         """The commits of a table, newest first."""
         return newest_first(lambda limit: self._history(table, limit))
 
-    def replaced_last(self, table: str, version: int, after: int, known: Container[str]) -> dict[date, int]:
-        """Snapshots that a run other than the `known` has replaced between two versions: the version of the last time.
+    def last_with(self, table: str, version: int, own: Mapping[date, int], known: Container[str]) -> dict[date, int]:
+        """Of snapshots, each with the version `own` that it was published at, those that the table at a version holds
+        otherwise: the last version that holds them as published.
 
-        Those that were dropped as well, by whichever run. Commits that the log no longer holds are not seen.
+        A run other than the `known` has replaced them, or one has dropped them, and none of the known has put them
+        back. Commits that the log no longer holds are not seen.
         """
         found: dict[date, int] = {}
-        for one in since(after, self.commits(table)):
-            replaced = set(one.slice_.values()) if one.overwrites and one.run_id not in known else set()
-            for each in replaced | one.dropped if one.version <= version else ():
-                found.setdefault(date.fromisoformat(each), one.version)
+        settled: set[date] = set()
+        for one in since(min(own.values(), default=version), self.commits(table)):
+            replaced = {date.fromisoformat(day) for day in one.slice_.values()} if one.overwrites else set()
+            dropped = {date.fromisoformat(day) for day in one.dropped}
+            if one.run_id in known:
+                settled |= replaced
+                replaced = set()
+            for day in (replaced | dropped) - settled:
+                if own.get(day, version) < one.version <= version:
+                    found[day] = one.version - 1
         return found
 
     def appended_by(self, table: str, after: int, version: int) -> frozenset[str] | None:
@@ -120,6 +133,19 @@ class Lake:
         self._used[table] = self._history(table, 1)[0].version if version is None else version
         return self.read(table, self._used[table])
 
+    def hold(self, table: str, version: int | None) -> None:
+        """Say that what this run makes is of a table at a version (None: there is none), and no other run's to change.
+
+        Where one has, this run neither replaces the table nor is it published.
+        """
+        self._held[table] = version
+
+    def has_changed(self, table: str, after: int | None, version: int | None) -> bool:
+        """Whether other runs have changed rows of a table between two versions; None is where there is no table."""
+        if version is None or version == after:
+            return False
+        return any(one.version <= version for one in self._others_since(table, after))
+
     def wanted(self, spec: TableSpec) -> dict[str, str]:
         """The properties that a table is made with."""
         feed = {CHANGE_DATA_FEED: "true"} if self.place.config.change_data_feed else {}
@@ -134,6 +160,7 @@ class Lake:
 
         The frame is filtered to the slice as well, since not every engine rejects a row outside of it. `anew`: every
         run makes all of it of what is in its sources, so that runs do not contend for who was last.
+        Raises: ConflictError where this run holds the table and another has changed it.
         """
         frame = self._conformed(spec, frame, anew=anew)
         days = {name: value.isoformat() for name, value in (slice_ or {}).items()}
@@ -144,6 +171,8 @@ class Lake:
             return self._kept(frame)
         if first := next((table for table, commit in self._commits.items() if commit.slice_), None):
             self._check_own(first)
+        if spec.name in self._held:
+            self._check_unchanged(spec.name, self._held[spec.name])
         options = {"replaceWhere": predicate} if predicate else {"overwriteSchema": "true"}
         self._overwrite(spec, frame, options, days)
         if anew:
@@ -190,8 +219,39 @@ class Lake:
                     self.delta.take_out(spec, str(one.run_id))
         return self.version(spec.name)
 
+    def append_in_turn(self, spec: TableSpec, decide: Callable[[], tuple[DataFrame, Container[str]]]) -> Written:
+        """Append the few rows that `decide` gives, which looks at the table and tells the runs that have appended so.
+
+        Of two runs that have seen the same others one gets in; the other is asked again, and sees it. Whoever appends
+        otherwise is in nobody's way. Raises: what `decide` does; ConflictError where others were first each time.
+        """
+        if self.dry:
+            return self._kept(self._conformed(spec, decide()[0]))
+        left, made = _TURNS, -1
+        if not self.exists(spec.name):
+            with suppress(ConflictError):  # another run has just made it
+                self._write(spec, self._conformed(spec, local_frame(self.spark, [], spec.types())), "append", {})
+            made = self._history(spec.name, 1)[0].version
+        while True:
+            newest = self._history(spec.name, 1)[0].version if isinstance(self.delta, ByDeltaRs) else 0
+            rows, seen = decide()
+            frame = self._conformed(spec, rows)
+            try:
+                if isinstance(self.delta, ByDeltaRs):
+                    self.place.forget_types(spec.name)
+                    with translated(f"{spec.name} at {self.place}"):
+                        self.delta.append_after(newest, spec, frame)
+                else:
+                    app, version = _once(spec.name, self._turn(spec.name, seen))
+                    self._write(spec, frame, "append", {"txnAppId": app, "txnVersion": version})
+                return self._committed(spec.name, {}, after=made)
+            except ConflictError:
+                left -= 1
+                if not left:
+                    raise
+
     def append(self, spec: TableSpec, frame: DataFrame) -> Written:
-        """Append rows that no other run can write, such as a row of `runs`."""
+        """Append rows that no other run can write or has to know of, such as that of a failed run in `runs`."""
         frame = self._conformed(spec, frame)
         if self.dry:
             return self._kept(frame)
@@ -253,12 +313,14 @@ class Lake:
             self.append(spec, empty)
 
     def verify(self) -> None:
-        """Check that no other run has replaced a slice that this run wrote.
+        """Check that no other run has replaced a slice that this run wrote, or changed a table that it holds.
 
         Raises: ConflictError; the other run is the one that readers will see.
         """
         for table in self._commits.keys() - self._anew:
             self._check_own(table)
+        for table in self._held.keys() - self._commits.keys():
+            self._check_unchanged(table, self._held[table])
 
     def dropped(self) -> dict[str, int]:
         """The versions of slices that `maintain` has dropped since this run wrote them, as `verify` has found.
@@ -311,6 +373,19 @@ class Lake:
         later = since(-1 if base is None else base, self.commits(table))
         return [one for one in later if one.changes_rows and not self._is_own(table, one)]
 
+    def _turn(self, table: str, seen: Container[str]) -> int | None:
+        """The version that those who append in turn follow: of the newest of the `seen`, or what was no append.
+
+        It is the same for two that have seen the same, whoever else appends or maintains in between. Where the log no
+        longer has it, the oldest that it has, which is later.
+        """
+        version = None
+        for one in self.commits(table):
+            version = one.version
+            if one.changes_rows and (one.run_id in seen or not one.appends):
+                return version
+        return version or None
+
     def _is_own(self, table: str, one: Commit) -> bool:
         return one.run_id == self.run_id or (table, one.version) in self._unnamed
 
@@ -352,12 +427,12 @@ class Lake:
                     raise
         return None
 
-    def _committed(self, table: str, slice_: Mapping[str, str], *, or_none: bool = False) -> Written:
-        """Our newest commit on the table; a write that Delta skipped as already done has none.
+    def _committed(self, table: str, slice_: Mapping[str, str], *, or_none: bool = False, after: int = -1) -> Written:
+        """Our newest commit on the table after a version; a write that Delta skipped as already done has none.
 
         With `or_none` neither has one that found nothing to do, no row to add or to remove: the table stays as it is.
         """
-        for one in islice(self.commits(table), _MORE_THAN_A_RUN_LIVES_THROUGH):
+        for one in islice(since(after, self.commits(table)), _MORE_THAN_A_RUN_LIVES_THROUGH):
             if self._is_own(table, one):
                 self._commits[table] = _Own(one.version, slice_)
                 return Written(self.read(table, one.version), one.rows, one.version)

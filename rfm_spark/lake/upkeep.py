@@ -1,7 +1,7 @@
-"""Upkeep of tables: their declared shape, snapshots taken out, few files, and none that nobody needs.
+"""Upkeep of tables: their declared shape, snapshots taken out or put back, few files, and none that nobody needs.
 
-No commit of it changes a row but those that take snapshots out, and each carries the run id. Other runs write on
-beside it: what loses a race is tried again, on either side, and a dry lake is only looked at.
+No commit of it changes a row but those that take snapshots out or put them back, and each carries the run id. Other
+runs write on beside it: what loses a race is tried again, on either side, and a dry lake is only looked at.
 """
 
 import re
@@ -11,8 +11,10 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from pyspark.sql import functions as F
+
 from rfm_spark.errors import ConflictError
-from rfm_spark.lake.faults import translated
+from rfm_spark.lake.faults import translated, where_files_are_gone
 from rfm_spark.lake.history import since, vacuum_is_due
 from rfm_spark.lake.shape import STATISTICS, Shape, partitions, with_statistics
 from rfm_spark.lake.tables import CHANGE_DATA_FEED, TRIES, Lake
@@ -20,7 +22,7 @@ from rfm_spark.schemas import Column, TableSpec
 
 FILES_A_PARTITION = 4
 BYTES_A_FILE = 128 * 2**20
-_A_RUN = timedelta(days=1)  # longer than any takes, so than the time between a look at the clock and a vacuum
+_A_RUN = timedelta(days=1)  # longer than any takes: what it left so long ago is a dead one's, what it looked at is seen
 _DAYS_A_COMMIT = 10  # of more, the history does not spell out which
 _T = TypeVar("_T")
 
@@ -89,6 +91,22 @@ class Upkeep:
         span = gone[0] if len(gone) == 1 else f"{len(gone)} snapshots, {gone[0]} to {gone[-1]}"
         return [Done(table, "drop", span + told, {"snapshots_dropped": len(gone), "rows_dropped": rows})]
 
+    def put_back(self, spec: TableSpec, versions: Mapping[date, int], now: datetime) -> list[Done]:
+        """Write snapshots again as they are at a version of the table, where a run that died has left others in it.
+
+        Rules: what somebody wrote within a day may be of a run that is still at work, and stays. Until then readers
+            are sent to the version; they know of it from the log, which is not kept for ever.
+        Raises: InputError where a version is not kept any more.
+        """
+        table, before = spec.name, _millis(now - _A_RUN)
+        left = [day for day in sorted(versions) if self._written_at(table, day) < before]
+        if not self._lake.dry:
+            left = [d for d in left if self._change(table, partial(self._put_back, spec, d, versions[d], before))]
+        if not left:
+            return []
+        self._plan(table, map(str, left))
+        return [Done(table, "put back", ", ".join(map(str, left)), {"snapshots_put_back": len(left)})]
+
     def compact(self, spec: TableSpec) -> list[Done]:
         """Write the files of crowded partitions again as few.
 
@@ -136,6 +154,24 @@ class Upkeep:
                 break
             version = one.version
         return version
+
+    def _written_at(self, table: str, day: date) -> int:
+        """When a snapshot was last replaced or dropped, as far as the log tells, in milliseconds since 1970."""
+        commits = self._lake.commits(table)
+        return next((one.at for one in commits if str(day) in {*one.slice_.values(), *one.dropped}), 0)
+
+    def _put_back(self, spec: TableSpec, day: date, version: int, before: int) -> bool:
+        """Whether a snapshot is as at a version again; not where somebody has written it since a time."""
+        if self._written_at(spec.name, day) >= before:
+            return False
+        told = f"{spec.name}: a run that died has replaced the snapshot of {day}, which is not kept as it was published"
+        with where_files_are_gone(f"{told}: make it again"):
+            rows = self._lake.read(spec.name, version).filter(F.col(str(spec.snapshot)) == F.lit(day))
+            columns = [Column(f.name, f.dataType.simpleString(), f.metadata.get("comment", "")) for f in rows.schema]
+            then = replace(spec, columns=tuple(columns))
+            options = {"replaceWhere": f"{spec.snapshot} = DATE'{day}'"}
+            self._delta.write(then, self._lake.complete_columns(then, rows), "overwrite", options, {})
+        return True
 
     def _plan(self, table: str, days: Iterable[str] = ()) -> None:
         """Remember of a dry lake what would be removed, as what comes after it would find it removed just now."""

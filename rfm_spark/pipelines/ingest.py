@@ -185,6 +185,7 @@ def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> uni
     with run.stage("identity") as stage:
         arriving = settlement.settled.filter(events.is_kept()) if settlement.settled is not None else None
         base = run.lake.version("events") if settlement.settled is None else settlement.base
+        run.lake.hold("events", base)
         stored_events = existing = run.lake.read("events", base) if base is not None else None
         replaced = arriving.filter(F.col("outcome") == events.REPLACED) if arriving is not None else None
         leaving = [gone.select("source", "event_id") for gone in (replaced, settlement.removed) if gone is not None]

@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas, sources
 from rfm_spark.pipelines import conservation, unification
-from rfm_spark.pipelines.run_record import Run
+from rfm_spark.pipelines.published import published
+from rfm_spark.pipelines.run_record import Run, require_as_decided
 from rfm_spark.pipelines.settlement import Settlement
 from rfm_spark.sql import union
 from rfm_spark.steps import contract, customers, events
@@ -15,7 +16,9 @@ from rfm_spark.steps import contract, customers, events
 
 def write_events(run: Run, settlement: Settlement, people: unification.Unified | None = None) -> tuple[DataFrame, int]:
     """All events as they are now, and how many this run brought. The rows, and those that go, in one commit; one more
-    where events that stay are another person's now."""
+    where events that stay are another person's now. Raises: ConflictError where others were faster."""
+    if people is not None and not run.dry:
+        require_as_decided(run, published(run.lake))  # only its own `identities` has the spellings of the events' ids
     all_events, brought = _brought(run, settlement, people)
     if people is not None:
         return unification.restate(run, people, all_events), brought

@@ -1,4 +1,5 @@
-"""Maintain: declared shape → expired snapshots → few files → no files that nobody needs, for every table.
+"""Maintain: declared shape → expired snapshots → what runs that died have replaced → few files → no files that nobody
+needs, for every table.
 
 Readers see the same before, within and after, but for the snapshots that are dropped: those are left out as soon as
 the run's row is there. Until then, and where it dies before, `published` reads them as their own runs left them.
@@ -18,10 +19,10 @@ from rfm_spark.steps import cut_points, retention
 
 
 def maintain(run: Run) -> None:
-    """Mend, drop, compact and vacuum; `run.upkeep` is what was done, or of a dry run what would be.
+    """Mend, drop, put back, compact and vacuum; `run.upkeep` is what was done, or of a dry run what would be.
 
-    Raises: InputError where there is no table; ConflictError where other runs won a table three times, after all else
-        is done.
+    Raises: InputError where there is no table, or no version that holds a snapshot as published; ConflictError where
+        other runs won a table three times, after all else is done.
     """
     now, upkeep, policy = published(run.lake), Upkeep(run.lake), run.config.maintenance
     specs = [spec for spec in schemas.TABLES.values() if run.lake.exists(spec.name)]
@@ -35,6 +36,8 @@ def maintain(run: Run) -> None:
         gone = [*expired, *now.dropped]
         lost |= _each(run, dated if gone else [], lambda s: upkeep.drop(s, now.not_published(s.name, gone, expired)))
         run.counts.update({f"{DROPPED}{day}": now.snapshots.get(day, {}).get(MARK, 0) for day in expired})
+    with run.stage("put back"):
+        lost |= _each(run, dated, lambda s: upkeep.put_back(s, now.torn(s.name, expired), run.started_at))
     with run.stage("compaction"):
         lost |= _each(run, specs, upkeep.compact)
     with run.stage("vacuum"):

@@ -17,7 +17,7 @@ from rfm_spark.local import local_frame
 from rfm_spark.pipelines.assignments import Study, study_of
 from rfm_spark.pipelines.counts import LOOK
 from rfm_spark.pipelines.ingested import Ingested
-from rfm_spark.pipelines.published import Published, published
+from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.steps import holdouts, uplift
 from rfm_spark.steps.uplift import RATE, VALUE, Sums
@@ -29,11 +29,11 @@ def measure(run: Run, data: Ingested) -> None:
     """Measure every campaign that has begun and has people assigned, and publish what is known of it now.
 
     Raises: InputError where an assignment is missing or has other groups, or nothing can be measured;
-        EnvironmentFault without scipy.
+        EnvironmentFault without scipy; ConflictError where another run has measured meanwhile.
     """
     if find_spec("scipy") is None:
         raise EnvironmentFault.not_installed("scipy", "measure", "measure")
-    earlier = published(run.lake)
+    earlier = run.build_on(schemas.CAMPAIGN_RESULTS.name)
     with run.stage("assignments") as stage:
         studies = [study for campaign in _measurable(run) if (study := study_of(run, earlier, campaign))]
         if not studies:

@@ -1,8 +1,8 @@
 """What readers see: every table as the complete runs left it.
 
-A run commits its slices before its row of `runs`, and they stay in the tables if it dies. So a snapshot is read at
-a version that holds it as its own newest complete run left it, and one that no complete run made is not there. Nor is
-one that a complete `maintain` has dropped, until a later run makes it again.
+A run commits its slices before its row of `runs`, and they stay in the tables if it dies, until `maintain` puts back
+what was there. So a snapshot is read at a version that holds it as its own newest complete run left it, and one that no
+complete run made is not there. Nor is one that a complete `maintain` has dropped, until a later run makes it again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +94,7 @@ class Published:
         as_published = whole.filter(day.isin([each for each in own if each not in torn]))
         if not torn:
             return as_published
-        others = [self.lake.read(table, own[each]).filter(day == F.lit(each)) for each in torn]
+        others = [self.lake.read(table, at).filter(day == F.lit(each)) for each, at in torn.items()]
         return union([as_published, *others]).select(whole.columns)
 
     def current_segments(self) -> DataFrame | None:
@@ -113,17 +113,22 @@ class Published:
 
     def holding(self, table: str, days: Iterable[date]) -> dict[date, int]:
         """For each of some snapshots that a table publishes the version that holds it as its own run left it."""
-        version, own = self.versions[table], self._own(table)
-        torn = self._torn(table, version, own)
-        return {day: own[day] if day in torn else version for day in days}
+        version = self.versions[table]
+        torn = self._torn(table, version, self._own(table))
+        return {day: torn.get(day, version) for day in days}
 
     def oldest(self, table: str) -> int | None:
         """The oldest version that readers of a table are sent to; None where no complete run has it."""
         version = self.versions.get(table)
         if version is None or schemas.TABLES[table].snapshot is None:
             return version
-        own = self._own(table)
-        return min([version, *(own[day] for day in self._torn(table, version, own))])
+        return min([version, *self._torn(table, version, self._own(table)).values()])
+
+    def torn(self, table: str, expired: Iterable[date]) -> dict[date, int]:
+        """The snapshots, but those expired, that a table does not hold as published, and its last version that did."""
+        newest, gone = self.lake.version(table), set(expired)
+        own = {day: at for day, at in self._own(table).items() if day not in gone}
+        return {} if newest is None else self._torn(table, newest, own)
 
     def not_published(self, table: str, days: Iterable[date], expired: Iterable[date]) -> list[date]:
         """The dates that a table may be rid of: those expired, and those that it does not publish."""
@@ -134,10 +139,9 @@ class Published:
         snapshots = self.predicted if table in PREDICTED else self.snapshots
         return {day: at[table] for day, at in snapshots.items() if table in at}
 
-    def _torn(self, table: str, version: int, own: Mapping[date, int]) -> list[date]:
-        """Snapshots that a run which never completed has replaced since they were published."""
-        replaced = self.lake.replaced_last(table, version, min(own.values(), default=version), self.run_ids)
-        return [day for day, at in replaced.items() if at > own.get(day, at)]
+    def _torn(self, table: str, version: int, own: Mapping[date, int]) -> dict[date, int]:
+        """Those that a run which never completed has replaced since they were published, and where they still are."""
+        return self.lake.last_with(table, version, own, self.run_ids)
 
 
 def complete_runs(lake: Lake) -> DataFrame:

@@ -18,7 +18,7 @@ from rfm_spark.errors import ConflictError, RfmSparkError
 from rfm_spark.lake import Done, Lake, cause
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.kept_frames import Kept
-from rfm_spark.pipelines.published import COMPLETE, define_views, greatest, published
+from rfm_spark.pipelines.published import COMPLETE, Published, define_views, greatest, published
 
 if TYPE_CHECKING:
     from rfm_spark.pipelines.plans import Plan
@@ -45,7 +45,8 @@ class Run:
     The run id and the clock are made by the caller; nothing below reads the time by itself. What a caller may look at
     when it is over: of a snapshot `profiles` and `migrations`, rows of those tables, and of a dry one `moves`; of
     `maintain` its `upkeep`, a table each; of `target` its `plans`; of `measure` its `results`, rows of that table.
-    `decided_against`: the runs of the snapshots that were current when this one told what it changes.
+    `decided_against`: the runs of the snapshots that were current when this one told what it changes. `built_on`: the
+    published version of each table that it makes anew of what was in it and more.
     """
 
     spark: SparkSession
@@ -63,6 +64,7 @@ class Run:
     migrations: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     decided_against: frozenset[str] | None = None
+    built_on: dict[str, int | None] = field(default_factory=dict)
     moves: Moves | None = None
     upkeep: list[Done] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -93,6 +95,13 @@ class Run:
         """Let go of what was kept: a later run of the session would read it in place of files that have changed."""
         self._kept.release()
 
+    def build_on(self, table: str) -> Published:
+        """What is published, for a run that will replace a table by what it holds and more: no other may meanwhile."""
+        self.lake.hold(table, self.lake.version(table))
+        now = published(self.lake)
+        self.built_on[table] = now.versions.get(table)
+        return now
+
     @property
     def dry(self) -> bool:
         """Whether nothing is to be published."""
@@ -110,7 +119,7 @@ def recorded(run: Run) -> Iterator[None]:
             yield
             if not run.dry:
                 run.lake.verify()
-                _write(run, COMPLETE, 0, "; ".join(run.warnings)[:2000] or None)
+                _publish(run)
         except Exception as error:
             fault = error if isinstance(error, RfmSparkError) else sources.cause(error, run.config.sources)
             fault = fault or cause(error, f"run {run.run_id}")
@@ -125,13 +134,33 @@ def recorded(run: Run) -> Iterator[None]:
             define_views(run.lake)
 
 
-def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
-    now = published(run.lake)
-    if status == COMPLETE and run.decided_against not in (None, now.snapshot_runs):
+def require_as_decided(run: Run, now: Published) -> None:
+    """Check that what the run was decided on is published still. Raises: ConflictError, where another run's is."""
+    if run.decided_against not in (None, now.snapshot_runs):
         raise ConflictError(
             f"another run published a snapshot in {run.lake.place} while this one was telling what it changes; nothing "
             "of this one is published: run again"
         )
+    for table, version in run.built_on.items():
+        if run.lake.has_changed(table, version, now.versions.get(table)):
+            raise ConflictError(
+                f"another run published {table} in {run.lake.place} while this one was making it of what was there "
+                "before; nothing of this one is published: run again"
+            )
+
+
+def _publish(run: Run) -> None:
+    """Write the row of a complete run, in turn: of two that were decided on the same, one is published."""
+
+    def decide() -> tuple[DataFrame, frozenset[str]]:
+        now = published(run.lake)
+        require_as_decided(run, now)
+        return _row(run, now, COMPLETE, 0, "; ".join(run.warnings)[:2000] or None), now.run_ids
+
+    run.lake.append_in_turn(schemas.RUNS, decide)
+
+
+def _row(run: Run, now: Published, status: str, exit_code: int, message: str | None) -> DataFrame:
     versions = greatest(now.versions, run.lake.versions()) | run.lake.dropped()
     row = (
         run.run_id,
@@ -150,11 +179,12 @@ def _write(run: Run, status: str, exit_code: int, message: str | None) -> None:
         run.counts,
         versions,
     )
-    run.lake.append(schemas.RUNS, local_frame(run.spark, [row], schemas.RUNS.types()))
+    return local_frame(run.spark, [row], schemas.RUNS.types())
 
 
 def _write_failure(run: Run, fault: RfmSparkError) -> None:
     try:
-        _write(run, fault.status, fault.exit_code, without_secrets(str(fault))[:2000])
+        message = without_secrets(str(fault))[:2000]
+        run.lake.append(schemas.RUNS, _row(run, published(run.lake), fault.status, fault.exit_code, message))
     except Exception:
         return

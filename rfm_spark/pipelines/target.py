@@ -25,7 +25,7 @@ from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.newest_predictions import with_predicted_value
 from rfm_spark.pipelines.plans import planned
 from rfm_spark.pipelines.published import Published, published
-from rfm_spark.pipelines.run_record import Run
+from rfm_spark.pipelines.run_record import Run, require_as_decided
 from rfm_spark.schemas import COST
 from rfm_spark.sql import union
 from rfm_spark.steps import audiences, consent, holdouts, periods, send_times, targeting, uplift
@@ -39,9 +39,10 @@ _CONCLUSIVE = (uplift.WORKED, uplift.DID_NOT)
 def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     """Select, draw and publish the audience of every campaign whose next wave is not over; or only plan it.
 
-    Raises: InputError where there is no snapshot, no campaign sends at or after as_of, or an attribute is missing.
+    Raises: InputError where there is no snapshot, no campaign sends at or after as_of, or an attribute is missing;
+        ConflictError, before anything is exported, where another run has made audiences meanwhile.
     """
-    earlier = published(run.lake)
+    earlier = run.build_on(schemas.AUDIENCES.name)
     snapshot = _snapshot(run, earlier)
     waves = _waves(run)
     assigned = _assigned(run, earlier, waves)
@@ -67,6 +68,7 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
         run.counts |= {f"{DRAWN}{name}": 1 for name in drawn}
         written = run.lake.replace(schemas.AUDIENCES, union([*made, *stay]))
         stage.rows = written.rows
+    require_as_decided(run, published(run.lake))
     exports.export(run, earlier, written.frame, [campaign for campaign, _ in waves])
 
 

@@ -134,7 +134,7 @@ def write(run: Run, unified: Unified) -> None:
     """Write who is whom, how it came about, and what changed."""
     for spec in (schemas.IDENTITIES, schemas.IDENTITY_LINKS):
         rows = unified.tables[spec.name].select(*spec.column_names())
-        run.counts[f"{spec.name}.rows"] = run.lake.replace(spec, rows).rows
+        run.counts[f"{spec.name}.rows"] = run.lake.replace(spec, rows, anew=True).rows
     changed = unified.tables[schemas.IDENTITY_CHANGES.name].select(*schemas.IDENTITY_CHANGES.column_names())
     run.lake.create(schemas.IDENTITY_CHANGES)
     if run.counts.get("identity.merged") or run.counts.get("identity.split"):
@@ -154,6 +154,7 @@ def _before(run: Run) -> DataFrame | None:
     """`identities` as the complete runs left it; where there is no run, as it is: it may be all that is left of a lake
     that is built anew."""
     now = published(run.lake)
+    run.built_on[schemas.IDENTITIES.name] = now.versions.get(schemas.IDENTITIES.name)
     if not now.runs and run.lake.exists(schemas.IDENTITIES.name):
         return run.lake.read(schemas.IDENTITIES.name)
     return now.read(schemas.IDENTITIES.name)
@@ -274,7 +275,7 @@ def through_the_lake(lake: Lake) -> Keep:
         first, *others = frame.columns
         last = others[0] if others else first
         rows = frame.select(F.col(first).alias("a"), F.col(last).alias("b"))
-        written = lake.replace(schemas.IDENTITY_ROUNDS, rows).frame
+        written = lake.replace(schemas.IDENTITY_ROUNDS, rows, anew=True).frame
         return written.select(*(F.col(end).alias(name) for end, name in zip("ab", frame.columns, strict=False)))
 
     return checkpoint

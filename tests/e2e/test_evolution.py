@@ -130,7 +130,7 @@ def test_the_feed_replays_to_what_is_current(spark, evolved):
     changes = evolved.read(spark, "segment_changes")
     once = changes.select("run_id", "segmentation", "customer_key").distinct()
     assert once.count() == changes.count() > 0
-    assert _replayed(evolved, spark) == _current(evolved, spark)
+    assert replayed(evolved, spark) == current(evolved, spark)
 
 
 @pytest.mark.on_sail
@@ -228,7 +228,7 @@ def test_another_system_reads_the_feed_by_the_example(spark, evolved, by):
         for change in changes.collect() if by == "spark" else changes:
             state[change["segmentation"], change["customer_key"]] = change["to_segment"]
     there = {key: segment for key, segment in state.items() if segment != "(gone)"}
-    assert there == _current(evolved, spark)
+    assert there == current(evolved, spark)
     assert [run for run, _ in unread({run for run, _ in found[:-1]})] == [found[-1][0]]
 
 
@@ -308,7 +308,7 @@ def test_projects_that_change_what_they_name(spark, tmp_path):
     assert [row for row in dry.migrations if row["cause"] != "none"] == moved
     last = project(*by_city, other=True)
     last.segment(spark, as_of=SEPTEMBER)
-    assert _replayed(last, spark) == _current(last, spark)
+    assert replayed(last, spark) == current(last, spark)
     first = last.read(spark, "segment_changes").filter("segmentation = 'other'")
     assert {str(row["from_snapshot"]) for row in first.collect()} <= {"None", str(JULY)}
 
@@ -327,7 +327,7 @@ def test_a_restatement_without_a_segmentation_tells_what_is_current_of_it_then(s
         path = bad.project_file(tmp_path, [bad.source_of("orders", "orders/*.csv")], segmentations=named)
         project = Project.load(path)
         run = project.run(spark, as_of=at)
-        assert _replayed(project, spark) == _current(project, spark)
+        assert replayed(project, spark) == current(project, spark)
         told = project.read(spark, "segment_changes").filter(f"run_id = '{run.run_id}' and segmentation = 'other'")
         columns = ("customer_key", "from_segment", "to_segment", "cause", "from_snapshot", "snapshot_date")
         return sorted(tuple(row) for row in told.select(*columns).collect())
@@ -351,7 +351,8 @@ def test_a_restatement_without_a_segmentation_tells_what_is_current_of_it_then(s
     ]
 
 
-def _replayed(project, spark) -> dict[tuple, str]:
+def replayed(project, spark) -> dict[tuple, str]:
+    """The segment of each customer by the feed alone."""
     complete = project.read(spark, "runs").filter("status = 'complete'").orderBy("ended_at").collect()
     changes = project.read(spark, "segment_changes").collect()
     state: dict[tuple, str] = {}
@@ -364,6 +365,7 @@ def _replayed(project, spark) -> dict[tuple, str]:
     return state
 
 
-def _current(project, spark) -> dict[tuple, str]:
+def current(project, spark) -> dict[tuple, str]:
+    """The segment of each customer as it is published."""
     current = project.read(spark, "current_segments").collect()
     return {(r["segmentation"], r["customer_key"]): r["segment"] for r in current}

@@ -1,11 +1,15 @@
 """Exports of audiences: what a destination has after each, and after one that died."""
 
+import json
 import shutil
+from datetime import date
 
 import pytest
 from e2e import faults, marketing
 from e2e.commands import rfm_spark
 from e2e.marketing import exported, rows
+
+from rfm_spark.errors import ConflictError
 
 pytestmark = pytest.mark.on_sail
 
@@ -59,9 +63,9 @@ def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monk
         elif dies_at == "rename":
             patched.setattr(exports, "_sha256", die)
         elif dies_at == "manifest":
-            patched.setattr(exports, "_replace", die)
+            patched.setattr(exports, "_put_manifest", die)
         else:
-            patched.setattr(run_record, "_write", die)
+            patched.setattr(run_record, "_publish", die)
         with pytest.raises(faults.Killed):
             rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", budget)
     if dies_at != "record":
@@ -71,6 +75,61 @@ def test_an_export_that_dies_is_whole_after_the_next(spark, shop, tmp_path, monk
     after = exported(out)
     assert len(after) == len({row["id"] for row in after}) == 25
     assert len([file for file in out.rglob("*") if file.is_dir()]) == 1
+
+
+def test_of_two_targets_at_once_the_first_is_exported(spark, shop, tmp_path):
+    """Of other dates: the second began before the first was published, and would give back what that has changed."""
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    later, out = {"campaigns.everybody.start": "2020-07-10"}, config.parent / "out" / "csv"
+
+    def first():
+        faults.project(config, **{"campaigns.win.budget": 10}).target(spark, marketing.AS_OF)
+
+    second = faults.project(config, before={"audiences": first}, **later)
+    with pytest.raises(ConflictError, match="another run wrote audiences") as raised:
+        second.target(spark, date(2020, 7, 8))
+    assert raised.value.exit_code == 4
+    audience = rows(spark, config, "audiences")
+    assert len([row for row in audience if row["campaign"] == "win" and row["cost"]]) == len(exported(out)) == 25
+    faults.project(config, **later).target(spark, date(2020, 7, 8))
+    again = rows(spark, config, "audiences")
+    assert {row["customer_key"] for row in again if row["campaign"] == "win"} == {
+        row["customer_key"] for row in audience if row["campaign"] == "win"
+    }
+
+
+def test_a_target_that_began_while_another_was_exporting_gives_nothing_back(spark, shop, tmp_path, monkeypatch):
+    """It looks when the first has replaced the audiences, and replaces them when that one is published."""
+    from rfm_spark.pipelines import run_record
+
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    publish = run_record._publish
+
+    def beside_second(run):
+        later = {"campaigns.everybody.start": "2020-07-10"}
+        second = faults.project(config, before={"audiences": lambda: publish(run)}, **later)
+        with pytest.raises(ConflictError, match="another run published audiences"):
+            second.target(spark, date(2020, 7, 8))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_record, "_publish", beside_second)
+        first = faults.project(config, **{"campaigns.win.budget": 10}).target(spark, marketing.AS_OF)
+    manifest = json.loads((config.parent / "out" / "csv" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["run_id"] == first.run_id
+    assert len([row for row in rows(spark, config, "audiences") if row["campaign"] == "win" and row["cost"]]) == 25
+
+
+def test_of_two_measurements_at_once_the_first_stays(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+
+    def first():
+        faults.project(config).measure(spark, date(2020, 7, 20))
+
+    second = faults.project(config, before={"campaign results": first})
+    with pytest.raises(ConflictError, match="another run wrote campaign_results") as raised:
+        second.measure(spark, marketing.AFTER)
+    assert raised.value.exit_code == 4
+    assert {row["as_of"] for row in rows(spark, config, "campaign_results")} == {date(2020, 7, 20)}
 
 
 def test_a_postgresql_gets_the_audience(spark, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from e2e import faults
 from e2e.faults import FIRST, LATER, SECOND, SNAPSHOTS, TABLES, UNPUBLISHED
+from e2e.test_evolution import current, replayed
 
 from rfm_spark.errors import ConflictError, EnvironmentFault, GateError, InputError
 
@@ -118,6 +119,57 @@ def test_a_snapshot_that_should_be_compared_with_one_published_meanwhile(spark, 
     with pytest.raises(ConflictError, match=f"published the snapshot of {UNPUBLISHED}.*run again"):
         slow.segment(spark, as_of=SECOND)
     assert statuses(spark, slow) == ["complete", "complete", "conflict"]
+
+
+@pytest.mark.slow_on_spark
+@pytest.mark.parametrize("other", [LATER, UNPUBLISHED], ids=["later", "between"])
+def test_of_snapshots_that_end_at_once_one_is_published(spark, config, lake, monkeypatch, other):
+    """The other is published between the last look at what is and the row that publishes: the feed is told again."""
+    from rfm_spark.pipelines import run_record
+
+    look, waiting = run_record.published, [lambda: faults.project(config, lake).segment(spark, as_of=other)]
+
+    def overtaken(of):
+        now = look(of)
+        if waiting:
+            waiting.pop()()
+        return now
+
+    tiny = faults.project(config, lake)
+    with monkeypatch.context() as patched:
+        patched.setattr(run_record, "published", overtaken)
+        with pytest.raises(ConflictError, match=r"published a snapshot.*run again") as raised:
+            tiny.segment(spark, as_of=SECOND)
+    assert raised.value.exit_code == 4
+    assert statuses(spark, tiny) == ["complete", "complete", "conflict"]
+    assert replayed(tiny, spark) == current(tiny, spark)
+    tiny.segment(spark, as_of=SECOND)
+    assert replayed(tiny, spark) == current(tiny, spark)
+
+
+@pytest.mark.slow_on_spark
+def test_runs_of_other_kinds_that_end_at_once_are_both_published(spark, config, lake, monkeypatch):
+    """One that fails as well: neither is what the other was decided on."""
+    from rfm_spark.pipelines import run_record
+
+    look, strict = run_record.published, faults.project(config, lake, **{"contract.max_quarantined_share": 0})
+    waiting = [lambda: faults.project(config, lake).ingest(spark, as_of=SECOND), lambda: failed(strict)]
+
+    def failed(project):
+        with pytest.raises(GateError):
+            project.ingest(spark, as_of=SECOND)
+
+    def beside(of):
+        now = look(of)
+        if waiting:
+            waiting.pop()()
+        return now
+
+    tiny = faults.project(config, lake)
+    with monkeypatch.context() as patched:
+        patched.setattr(run_record, "published", beside)
+        tiny.segment(spark, as_of=SECOND)
+    assert statuses(spark, tiny) == ["complete", "complete", "complete", "gate_failed"]
 
 
 def test_two_ingests_at_once_bring_no_event_twice(spark, config, undisturbed, tmp_path):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from e2e import people
+from e2e import faults, people
 from e2e.test_identity import keys
 
 from rfm_spark import Project
-from rfm_spark.errors import EnvironmentFault
-from rfm_spark.pipelines import quarantine
+from rfm_spark.errors import ConflictError, EnvironmentFault
+from rfm_spark.pipelines import quarantine, unification
 
 pytestmark = pytest.mark.on_sail
 DAY = date(2024, 6, 1)
@@ -51,6 +51,71 @@ def test_ids_of_a_run_that_died_after_its_events_still_join(spark, project, tmp_
     Project.load(project).ingest(spark, DAY)
     found = keys(spark, project)
     assert found["shop", "s8"] == found["shop", "s9"]
+
+
+NEWS = [("l8", "s8", "new@example.com", None, None), ("l9", "s9", "New@Example.com", None, None)]
+
+
+@pytest.mark.slow
+def test_of_two_ingests_at_once_one_stays_where_the_other_fails(spark, project, tmp_path):
+    """Each has written who is whom before either brings an event; the one that was last does not get further."""
+    Project.load(project).ingest(spark, DAY)
+    people.shop(tmp_path, "2.csv", NEWS)
+
+    def fail():
+        raise EnvironmentFault("the power is off")
+
+    def other():
+        with pytest.raises(EnvironmentFault):
+            faults.project(project, before={"events": fail}).ingest(spark, DAY)
+
+    faults.project(project, before={"events": other}).ingest(spark, DAY)
+    found = keys(spark, project)
+    assert found["shop", "s8"] == found["shop", "s9"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("news", ["events", "profiles", "half"])
+def test_an_ingest_that_began_before_another_does_not_undo_it(spark, project, tmp_path, monkeypatch, news):
+    """It has no event to bring, and replaces who is whom by what it saw: of a run that died in between, too."""
+    Project.load(project).ingest(spark, DAY)
+    write = unification.write
+
+    def die(*_):
+        raise EnvironmentFault("the power is off")
+
+    def other():
+        if news == "profiles":
+            people.crm(tmp_path, [*people.CRM_ROWS, ("c9", None, "bob@example.com", None, "Hull", "2024-03-01")])
+            return Project.load(project).ingest(spark, DAY)
+        people.shop(tmp_path, "2.csv", NEWS)
+        if news == "events":
+            return Project.load(project).ingest(spark, DAY)
+        with monkeypatch.context() as broken:
+            broken.setattr(quarantine, "write", die)
+            with pytest.raises(EnvironmentFault):
+                Project.load(project).ingest(spark, DAY)
+        return None
+
+    waiting = [other]
+
+    def late(run, unified):
+        if waiting:
+            waiting.pop()()
+        write(run, unified)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(unification, "write", late)
+        told = "another run published identities" if news == "profiles" else "another run wrote events"
+        with pytest.raises(
+            ConflictError, match=told if news != "events" else "another run (published|wrote)"
+        ) as raised:
+            Project.load(project).ingest(spark, DAY)
+    assert raised.value.exit_code == 4
+    found = keys(spark, project)
+    assert found.get(("shop", "s8")) == found.get(("shop", "s9"))
+    assert (("shop", "s8") in found) == (news == "events")
+    assert found.get(("crm", "c9")) == (found["shop", "s3"] if news == "profiles" else None)
 
 
 @pytest.mark.slow

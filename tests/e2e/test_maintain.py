@@ -1,7 +1,7 @@
 """Maintain a lake: readers see the same but for what expired, whoever writes beside it and wherever it dies."""
 
 import shutil
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow_on_spark
 
 AS_OF = date(2021, 6, 1)
 KEEP = {"maintenance": "{keep: {daily: 1, monthly: 8}}"}  # the months from October
+BEST = {"segmentations.value.segments.best.when": "r >= 2"}
 KEEP_ARGUMENT = f"maintenance={KEEP['maintenance']}"
 SHORT = {"maintenance": "{keep: {daily: 1, monthly: 8}, retention_hours: 0, allow_short_retention: true}"}
 
@@ -127,6 +128,38 @@ def test_of_one_that_dies_nothing_is_seen(spark, config, lake, monkeypatch):
         assert in_order(r for r in later[table] if r["snapshot_date"] != LATER) == in_order(before[table]), table
     dropping.maintain(spark, AS_OF)
     assert dates(spark, tiny, "customer_segments") == {SECOND, LATER}
+
+
+@pytest.mark.slow
+def test_what_a_run_that_died_has_replaced_is_put_back(spark, config, lake, undisturbed, monkeypatch):
+    """So that readers need no log to know of it, whose old commits go; not while the run may be at work."""
+    from rfm_spark.lake import upkeep
+
+    tiny, other = faults.project(config, lake), faults.project(config, lake, **BEST)
+    before = rows_seen(spark, tiny)
+    with monkeypatch.context() as patched:
+        faults.kill_after(patched, "segment_profiles")
+        for day in (FIRST, SECOND):
+            with pytest.raises(faults.Killed):
+                other.segment(spark, as_of=day)
+    assert [one for one in tiny.maintain(spark, AS_OF, dry_run=True).upkeep if one.action == "put back"] == []
+    monkeypatch.setattr(upkeep, "_A_RUN", timedelta(0))
+    planned = tiny.maintain(spark, AS_OF, dry_run=True)
+    done = tiny.maintain(spark, AS_OF)
+    assert [(one.table, one.action, one.what) for one in planned.upkeep if one.action == "put back"] == [
+        (table, "put back", f"{FIRST}, {SECOND}") for table in SNAPSHOTS
+    ]
+    assert [(one.table, one.action) for one in done.upkeep] == [(one.table, one.action) for one in planned.upkeep]
+    for table in SNAPSHOTS:  # by a reader that knows no runs
+        assert faults.content(f"{lake}/{table}", DeltaTable(f"{lake}/{table}").version()) == undisturbed.october[table]
+    at = versions(lake)
+    assert without(date.min, rows_seen(spark, tiny)) == without(date.min, before)
+    assert [one for one in tiny.maintain(spark, AS_OF).upkeep if one.action == "put back"] == []
+    assert {table: at[table] for table in SNAPSHOTS} == {table: versions(lake)[table] for table in SNAPSHOTS}
+    tiny.segment(spark, as_of=LATER)
+    assert in_order(r for r in rows_seen(spark, tiny)["customer_segments"] if r["snapshot_date"] != LATER) == in_order(
+        before["customer_segments"]
+    )
 
 
 @pytest.mark.slow

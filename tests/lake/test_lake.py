@@ -182,6 +182,58 @@ def test_of_simultaneous_appends_one_stays(lake_of, log):
     assert rows_of(lake_of("after").read("known")) == [("a", 1, "before"), ("b", 2, "first")]
 
 
+@pytest.mark.slow_on_spark
+@IN_BOTH
+def test_of_those_that_append_in_turn_each_sees_the_others(lake_of, log):
+    """Each row is decided on those that are there: who gets in after the look and before the row is looked at, too."""
+    looks: list[set[str]] = []
+
+    def append(name, *meanwhile):
+        lake, waiting = lake_of(name), list(meanwhile)
+
+        def decide():
+            there = {row["key"] for row in lake.read("log").collect()} if lake.exists("log") else set()
+            looks.append(there)
+            if waiting:
+                waiting.pop()()
+            return log((name, len(there))), there - {"plain"}
+
+        lake.append_in_turn(LOG, decide)
+        return looks.pop()
+
+    assert append("first", lambda: append("second")) == {"second"}
+    assert append("third", lambda: append("fourth")) == {"first", "second", "fourth"}
+
+    def overtake():
+        lake_of("plain").append(LOG, log(("plain", 0)))  # nobody has to know of it: in nobody's way, and hides nobody
+        append("faster")
+
+    before = {"first", "second", "third", "fourth"}
+    assert append("last", overtake) == {*before, "plain", "faster"}
+    assert {row["key"] for row in lake_of("after").read("log").collect()} == {*before, "plain", "faster", "last"}
+
+
+@pytest.mark.slow_on_spark
+def test_one_that_never_has_its_turn_says_so_and_rows_that_were_deleted_stop_nobody(lake_of, log):
+    lake = lake_of("slow")
+
+    def overtaken():
+        seen = {row["key"] for row in lake.read("log").collect()}
+        other = f"other {len(seen)}"
+        lake_of(other).append_in_turn(LOG, lambda: (log((other, 0)), seen))
+        return log(("slow", 0)), seen
+
+    lake_of("first").append_in_turn(LOG, lambda: (log(("first", 0)), set()))
+    with mock.patch("rfm_spark.lake.tables._TURNS", 2), pytest.raises(ConflictError) as raised:
+        lake.append_in_turn(LOG, overtaken)
+    assert raised.value.exit_code == 4
+    there = {row["key"] for row in lake.read("log").collect()}
+    assert "slow" not in there
+    DeltaTable(lake.place.path("log")).delete("key <> 'first'")  # by hand, so that earlier runs are the newest again
+    lake_of("next").append_in_turn(LOG, lambda: (log(("next", 0)), {"first"}))
+    assert rows_of(lake_of("after").read("log").select("key")) == [("first",), ("next",)]
+
+
 def test_what_an_overtaken_run_left_when_it_died_is_taken_out(lake_of, log):
     """Only an engine that knows no mark of a write appends first and looks then; the other run's rows stay."""
     of = lambda run_id, *rows: log(*rows).selectExpr("*", f"'{run_id}' AS run_id")  # noqa: E731
@@ -211,6 +263,26 @@ def test_what_every_run_makes_anew_is_contended_by_nobody(lake_of, log):
     other.replace(LOG, log(("b", 2)))
     with pytest.raises(ConflictError):
         contended.verify()
+
+
+def test_a_table_that_is_held_is_nobody_elses_to_change(lake_of, log):
+    """Neither to replace it, nor to have used it; what the run itself does to it counts for nothing."""
+    base = lake_of("before").append(LOG, log(("a", 1))).version
+    mine, user, other = lake_of("mine"), lake_of("user"), lake_of("other")
+    for lake in (mine, user, other):
+        lake.hold("log", base)
+    other.replace(LOG, log(("b", 2)))
+    other.append(LOG, log(("c", 3)))
+    other.verify()
+    with pytest.raises(ConflictError, match="another run wrote log"):
+        mine.replace(LOG, log(("d", 4)))
+    with pytest.raises(ConflictError, match="another run wrote log"):
+        user.verify()
+    assert rows_of(lake_of("after").read("log")) == [("b", 2), ("c", 3)]
+    assert mine.has_changed("log", base, base + 1)
+    assert not mine.has_changed("log", base, base)
+    assert not other.has_changed("log", base, base + 2)
+    assert not mine.has_changed("none", None, None)
 
 
 def test_an_overwritten_slice_is_noticed_and_another_is_not(lake_of, snapshot, log):
