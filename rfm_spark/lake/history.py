@@ -1,8 +1,9 @@
 """The commits of a table, newest first: from Delta's SQL, or from the log by the `deltalake` package."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import takewhile
 from operator import attrgetter
 from typing import Any
@@ -107,6 +108,47 @@ def newest_first(read: Callable[[int], list[Commit]]) -> Iterator[Commit]:
 def since(version: int, commits: Iterator[Commit]) -> Iterator[Commit]:
     """Those after a version."""
     return takewhile(lambda one: one.version > version, commits)
+
+
+def last_with(
+    commits: Iterator[Commit], version: int, own: Mapping[date, int], known: Container[str]
+) -> dict[date, int]:
+    """See `Lake.last_with`."""
+    found: dict[date, int] = {}
+    settled: set[date] = set()
+    for one in since(min(own.values(), default=version), commits):
+        replaced = {date.fromisoformat(day) for day in one.slice_.values()} if one.overwrites else set()
+        dropped = {date.fromisoformat(day) for day in one.dropped}
+        if one.run_id in known:
+            settled |= replaced
+            replaced = set()
+        for day in (replaced | dropped) - settled:
+            if own.get(day, version) < one.version <= version:
+                found[day] = one.version - 1
+    return found
+
+
+def appended_by(commits: Iterator[Commit], after: int, version: int) -> frozenset[str] | None:
+    """See `Lake.appended_by`."""
+    between = [one for one in since(after, commits) if one.version <= version]
+    changes = [one for one in between if one.changes_rows]
+    if len(between) != version - after or not all(one.appends and one.run_id for one in changes):
+        return None
+    return frozenset(str(one.run_id) for one in changes)
+
+
+def turn(commits: Iterable[Commit], seen: Container[str]) -> int | None:
+    """The version that those who append in turn follow: of the newest of the `seen`, or what was no append.
+
+    It is the same for two that have seen the same, whoever else appends or maintains in between. Where the log no
+    longer has it, the oldest that it has, which is later.
+    """
+    version = None
+    for one in commits:
+        version = one.version
+        if one.changes_rows and (one.run_id in seen or not one.appends):
+            return version
+    return version or None
 
 
 def vacuum_is_due(oldest: int, commits: Iterable[Commit]) -> bool:

@@ -24,13 +24,14 @@ from pyspark.sql import functions as F
 
 from rfm_spark import engines
 from rfm_spark.config.lake import Lake as LakeConfig
-from rfm_spark.errors import ConflictError, InputError, SchemaMismatch
+from rfm_spark.errors import ConflictError
+from rfm_spark.lake import history
 from rfm_spark.lake.by_delta_rs import ByDeltaRs
 from rfm_spark.lake.by_sql import USER_METADATA, BySql
 from rfm_spark.lake.faults import translated
 from rfm_spark.lake.history import Commit, newest_first, since
-from rfm_spark.lake.place import Place, types
-from rfm_spark.lake.shape import STATISTICS, with_statistics
+from rfm_spark.lake.place import Place
+from rfm_spark.lake.shape import STATISTICS, conformed, with_statistics
 from rfm_spark.local import local_frame
 from rfm_spark.schemas import TableSpec
 
@@ -99,31 +100,14 @@ class Lake:
         A run other than the `known` has replaced them, or one has dropped them, and none of the known has put them
         back. Commits that the log no longer holds are not seen.
         """
-        found: dict[date, int] = {}
-        settled: set[date] = set()
-        for one in since(min(own.values(), default=version), self.commits(table)):
-            replaced = {date.fromisoformat(day) for day in one.slice_.values()} if one.overwrites else set()
-            dropped = {date.fromisoformat(day) for day in one.dropped}
-            if one.run_id in known:
-                settled |= replaced
-                replaced = set()
-            for day in (replaced | dropped) - settled:
-                if own.get(day, version) < one.version <= version:
-                    found[day] = one.version - 1
-        return found
+        return history.last_with(self.commits(table), version, own, known)
 
     def appended_by(self, table: str, after: int, version: int) -> frozenset[str] | None:
         """The runs that appended rows between two versions.
 
         None where rows were also changed or removed, where nobody's name is on a commit, or the log no longer tells.
         """
-        if version == after:
-            return frozenset()
-        commits = [one for one in since(after, self.commits(table)) if one.version <= version]
-        changes = [one for one in commits if one.changes_rows]
-        if len(commits) != version - after or not all(one.appends and one.run_id for one in changes):
-            return None
-        return frozenset(str(one.run_id) for one in changes)
+        return history.appended_by(self.commits(table), after, version) if version != after else frozenset()
 
     def use(self, table: str, version: int | None = None) -> DataFrame:
         """The table at a version, or as it is now, for a run to work on: what its readers are to see as well.
@@ -242,7 +226,7 @@ class Lake:
                     with translated(f"{spec.name} at {self.place}"):
                         self.delta.append_after(newest, spec, frame)
                 else:
-                    app, version = _once(spec.name, self._turn(spec.name, seen))
+                    app, version = _once(spec.name, history.turn(self.commits(spec.name), seen))
                     self._write(spec, frame, "append", {"txnAppId": app, "txnVersion": version})
                 return self._committed(spec.name, {}, after=made)
             except ConflictError:
@@ -373,19 +357,6 @@ class Lake:
         later = since(-1 if base is None else base, self.commits(table))
         return [one for one in later if one.changes_rows and not self._is_own(table, one)]
 
-    def _turn(self, table: str, seen: Container[str]) -> int | None:
-        """The version that those who append in turn follow: of the newest of the `seen`, or what was no append.
-
-        It is the same for two that have seen the same, whoever else appends or maintains in between. Where the log no
-        longer has it, the oldest that it has, which is later.
-        """
-        version = None
-        for one in self.commits(table):
-            version = one.version
-            if one.changes_rows and (one.run_id in seen or not one.appends):
-                return version
-        return version or None
-
     def _is_own(self, table: str, one: Commit) -> bool:
         return one.run_id == self.run_id or (table, one.version) in self._unnamed
 
@@ -441,31 +412,9 @@ class Lake:
         raise _overtaken(table, self.place)
 
     def _conformed(self, spec: TableSpec, frame: DataFrame, *, anew: bool = False) -> DataFrame:
-        """The frame in declared order with the declared comments, once its columns and types are as declared."""
-        actual = types(frame)
-        declared = {column.name: column.type for column in spec.columns}
-        faults = [f"no column {name}" for name in declared if name not in actual]
-        faults += [f"undeclared column {name}" for name in actual if name not in declared]
-        faults += [
-            f"{name} is {actual[name]}, declared {type_}"
-            for name, type_ in declared.items()
-            if name in actual and actual[name] != type_
-        ]
-        if faults:
-            raise SchemaMismatch(f"table {spec.name} in {self.place}: " + "; ".join(faults))
-        if not anew and (changes := self._type_changes(spec)):
-            raise InputError(f"table {spec.name} in {self.place}: " + "; ".join(changes))
-        return frame.select(
-            *(F.col(f"`{c.name}`").alias(c.name, metadata={"comment": c.comment}) for c in spec.columns)
+        return conformed(
+            spec, frame, None if anew else self.place.types_of(spec.name), f"table {spec.name} in {self.place}"
         )
-
-    def _type_changes(self, spec: TableSpec) -> list[str]:
-        there = self.place.types_of(spec.name) or {}
-        return [
-            f"{c.name} was {there[c.name]} when the table was made, and is {c.type} now; give it another name"
-            for c in spec.columns
-            if c.name in there and there[c.name] != c.type
-        ]
 
 
 def _once(table: str, base: int | None) -> tuple[str, str]:

@@ -1,32 +1,17 @@
 """Plans: what a campaign would do by segment, and which effect a measurement of it would find."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.campaigns import TREATMENT, Campaign
 from rfm_spark.pipelines.ingested import Ingested
-from rfm_spark.pipelines.run_record import Run
+from rfm_spark.pipelines.run_record import Plan, Run
 from rfm_spark.steps import send_times, targeting, uplift
 from rfm_spark.steps.targeting import HELD_OUT, SELECTED
 
 _DAY = 86_400
-
-
-@dataclass
-class Plan:
-    """What one campaign would do: rows of `targeting.totals`, its date, and what a measurement would find."""
-
-    campaign: Campaign
-    wave: date
-    totals: list[dict[str, Any]]
-    detectable: Mapping[str, float | None] = field(default_factory=dict)
-    needed: int | None = None
-    baseline: Mapping[str, float] = field(default_factory=dict)
 
 
 def planned(run: Run, data: Ingested, campaign: Campaign, wave: date, selected: DataFrame) -> Plan:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from rfm_spark import __version__, engines, schemas, session, sources
 from rfm_spark import config as configs
+from rfm_spark.config.campaigns import Campaign
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import ConflictError, RfmSparkError
@@ -19,9 +20,6 @@ from rfm_spark.lake import Done, Lake, cause
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.kept_frames import Kept
 from rfm_spark.pipelines.published import COMPLETE, Published, define_views, greatest, published
-
-if TYPE_CHECKING:
-    from rfm_spark.pipelines.plans import Plan
 
 
 class Stage:
@@ -36,6 +34,18 @@ class Moves:
 
     since: date
     rows: list[dict[str, Any]]
+
+
+@dataclass
+class Plan:
+    """What one campaign would do: rows of `targeting.totals`, its date, and what a measurement would find."""
+
+    campaign: Campaign
+    wave: date
+    totals: list[dict[str, Any]]
+    detectable: Mapping[str, float | None] = field(default_factory=dict)
+    needed: int | None = None
+    baseline: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,7 +78,7 @@ class Run:
     moves: Moves | None = None
     upkeep: list[Done] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
-    plans: list["Plan"] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
     _kept: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:

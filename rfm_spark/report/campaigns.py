@@ -9,7 +9,7 @@ from rich.table import Table
 
 from rfm_spark.config.campaigns import Campaign
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.pipelines.plans import Plan
+from rfm_spark.pipelines.run_record import Plan
 from rfm_spark.report import tables
 
 
