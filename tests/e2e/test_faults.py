@@ -122,7 +122,7 @@ def test_a_snapshot_that_should_be_compared_with_one_published_meanwhile(spark, 
 
 
 @pytest.mark.slow_on_spark
-@pytest.mark.parametrize("other", [LATER, UNPUBLISHED], ids=["later", "between"])
+@pytest.mark.parametrize("other", [LATER, pytest.param(UNPUBLISHED, marks=pytest.mark.slow)], ids=["later", "between"])
 def test_of_snapshots_that_end_at_once_one_is_published(spark, config, lake, monkeypatch, other):
     """The other is published between the last look at what is and the row that publishes: the feed is told again."""
     from rfm_spark.pipelines import run_record

@@ -18,6 +18,7 @@ from e2e.landing import AS_OF, HEAD, Drop
 from oracle import generate
 
 pytestmark = pytest.mark.slow_on_spark
+_MORE = (pytest.mark.slow, pytest.mark.on_sail)  # as the first, but for an argument
 
 COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates")
 EVENT = ("source", "event_id", "customer_key", "event_type", "event_ts", "order_id", "amount", "content_hash")
@@ -196,7 +197,7 @@ def test_a_corrected_row_contradicts_what_another_file_said_before(spark, folder
     assert rows(spark, folder, "quarantine") == []
 
 
-@pytest.mark.parametrize("put_away", [False, True])
+@pytest.mark.parametrize("put_away", [pytest.param(False, marks=_MORE), True])
 def test_json_files_without_an_object_are_rows_in_quarantine(spark, folder, put_away):
     """As the same lines are beside a good file, whether the file that tells the columns is still there or not."""
     ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
@@ -219,7 +220,12 @@ def test_json_files_without_an_object_are_rows_in_quarantine(spark, folder, put_
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("till/1.json", "[]\n"), ("till/1.json", "\n"), ("shop/one.csv", HEAD + "\n"), ("shop/one.csv", "\n")],
+    [
+        ("till/1.json", "[]\n"),
+        pytest.param("till/1.json", "\n", marks=_MORE),
+        pytest.param("shop/one.csv", HEAD + "\n", marks=_MORE),
+        pytest.param("shop/one.csv", "\n", marks=_MORE),
+    ],
 )
 def test_what_a_file_brought_goes_where_it_holds_nothing_any_more(spark, folder, name, text):
     """Though nothing else is read; a refund of an order that goes is read again, as beside a file that has rows."""
