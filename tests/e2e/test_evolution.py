@@ -313,6 +313,7 @@ def test_projects_that_change_what_they_name(spark, tmp_path):
     assert {str(row["from_snapshot"]) for row in first.collect()} <= {"None", str(JULY)}
 
 
+@pytest.mark.slow
 @pytest.mark.on_sail
 def test_a_restatement_without_a_segmentation_tells_what_is_current_of_it_then(spark, tmp_path):
     """Nobody, or where an older snapshot has it, what that says; and it comes back from there."""

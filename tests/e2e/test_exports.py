@@ -98,6 +98,7 @@ def test_of_two_targets_at_once_the_first_is_exported(spark, shop, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_a_target_that_began_while_another_was_exporting_gives_nothing_back(spark, shop, tmp_path, monkeypatch):
     """It looks when the first has replaced the audiences, and replaces them when that one is published."""
     from rfm_spark.pipelines import run_record
@@ -119,6 +120,7 @@ def test_a_target_that_began_while_another_was_exporting_gives_nothing_back(spar
     assert len([row for row in rows(spark, config, "audiences") if row["campaign"] == "win" and row["cost"]]) == 25
 
 
+@pytest.mark.slow
 def test_of_two_measurements_at_once_the_first_stays(spark, shop, tmp_path):
     config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
 

@@ -147,6 +147,7 @@ def test_of_snapshots_that_end_at_once_one_is_published(spark, config, lake, mon
     assert replayed(tiny, spark) == current(tiny, spark)
 
 
+@pytest.mark.slow
 @pytest.mark.slow_on_spark
 def test_runs_of_other_kinds_that_end_at_once_are_both_published(spark, config, lake, monkeypatch):
     """One that fails as well: neither is what the other was decided on."""

@@ -149,6 +149,7 @@ def test_what_a_replay_frees_joins_too(spark, project, tmp_path):
     assert run.counts["identity.merged"] == 1
 
 
+@pytest.mark.slow
 def test_without_the_section_a_customer_is_the_id_of_a_source_again(spark, project, tmp_path):
     """Also of files that have gone."""
 

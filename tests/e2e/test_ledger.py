@@ -246,6 +246,7 @@ def test_what_a_file_brought_goes_where_it_holds_nothing_any_more(spark, folder,
     assert "events.removed" not in ingest(spark, folder, [])
 
 
+@pytest.mark.slow
 @pytest.mark.on_sail
 def test_what_waits_is_judged_again_where_a_file_holds_nothing_any_more(spark, folder):
     said = "1,anna,o1,2024-01-01,sale,10"

@@ -212,6 +212,7 @@ def test_maintain_drops_predictions_as_it_does_snapshots(spark, cdnow, tmp_path)
     assert {row["snapshot_date"] for row in own.read(spark, "models").collect()} == {AS_OF}
 
 
+@pytest.mark.slow
 def test_maintain_keeps_the_last_snapshot_of_a_month_and_its_last_predictions(spark, cdnow, tmp_path):
     """Each among its own, whichever of the two is the later."""
     config, _ = cdnow

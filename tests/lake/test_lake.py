@@ -214,6 +214,7 @@ def test_of_those_that_append_in_turn_each_sees_the_others(lake_of, log):
 
 
 @pytest.mark.slow_on_spark
+@pytest.mark.slow_on_spark
 def test_one_that_never_has_its_turn_says_so_and_rows_that_were_deleted_stop_nobody(lake_of, log):
     lake = lake_of("slow")
 

@@ -141,6 +141,7 @@ def test_a_connect_server_that_does_not_answer_is_one_line():
     assert done.stdout.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_submitted_job_keeps_what_was_submitted_and_gets_delta(tmp_path):
     job = tmp_path / "job.py"
     job.write_text(

@@ -219,6 +219,7 @@ def test_what_a_run_that_died_has_replaced_is_put_back(lake_of, upkeep_of, frame
     assert reader.last_with("snapshots", newest + 1, own, {*known, "upkeep"}) == {day(1): newest}
 
 
+@pytest.mark.slow_on_spark
 def test_what_is_put_back_has_the_columns_that_came_since(lake_of, upkeep_of, frame, lake_path):
     table, column = f"{lake_path}/snapshots", "snapshot_date"
     old = replace(SNAPSHOT, columns=COLUMNS[:3])
@@ -232,6 +233,7 @@ def test_what_is_put_back_has_the_columns_that_came_since(lake_of, upkeep_of, fr
     }
 
 
+@pytest.mark.slow_on_spark
 def test_what_is_not_kept_cannot_be_put_back(lake_of, upkeep_of, frame, lake_path):
     table = Path(lake_path) / "snapshots"
     then = lake_of("old").replace(SNAPSHOT, frame(FIRST, "a"), {"snapshot_date": FIRST}).version
