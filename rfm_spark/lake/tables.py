@@ -211,12 +211,12 @@ class Lake:
         """
         if self.dry:
             return self._kept(self._conformed(spec, decide()[0]))
-        left, made = _TURNS, -1
+        made = -1
         if not self.exists(spec.name):
             with suppress(ConflictError):  # another run has just made it
                 self._write(spec, self._conformed(spec, local_frame(self.spark, [], spec.types())), "append", {})
             made = self._history(spec.name, 1)[0].version
-        while True:
+        for left in reversed(range(_TURNS)):
             newest = self._history(spec.name, 1)[0].version if isinstance(self.delta, ByDeltaRs) else 0
             rows, seen = decide()
             frame = self._conformed(spec, rows)
@@ -230,9 +230,9 @@ class Lake:
                     self._write(spec, frame, "append", {"txnAppId": app, "txnVersion": version})
                 return self._committed(spec.name, {}, after=made)
             except ConflictError:
-                left -= 1
                 if not left:
                     raise
+        raise _overtaken(spec.name, self.place)
 
     def append(self, spec: TableSpec, frame: DataFrame) -> Written:
         """Append rows that no other run can write or has to know of, such as that of a failed run in `runs`."""

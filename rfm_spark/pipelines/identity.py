@@ -1,4 +1,4 @@
-"""Audit: how ids were joined to people, which groups to look into, and how one id came to its person."""
+"""Identity: how ids were joined to people, which groups to look into, and how one id came to its person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -125,9 +125,8 @@ def _read(run: Run, source: Source, chosen: Collection[str] | None = None, where
     """The rows of a source; those of a database are kept, since it changes while a run goes through them again."""
     if source.format != "jdbc":
         return sources.read(run.spark, source, chosen)
-    rules = _rules(run, source)
     with databases.translated(database_rows.database_of(source)):
-        raw = run.keep(database_rows.load(run.spark, source, where, rules))
+        raw = run.keep(database_rows.load(run.spark, source, where, _rules(run, source)))
     return sources.canonical(raw, source)
 
 
@@ -151,13 +150,10 @@ def _mapped(
         except sources.NoRows:
             if source.name not in delivered.known:  # so that nobody has seen yet whether its columns are these
                 raise
-            if source.format == "json" and (rows := _malformed(run, source, chosen)) is not None:
-                mapped[source.name] = rows
+            if source.format == "json":
+                rows = sources.read_malformed(run.spark, source, chosen, _rules(run, source))
+                mapped |= {} if rows is None else {source.name: rows}
     return mapped
-
-
-def _malformed(run: Run, source: Source, chosen: Collection[str] | None) -> DataFrame | None:
-    return sources.read_malformed(run.spark, source, chosen, _rules(run, source))
 
 
 def _judge_profiles(run: Run, whole: Mapping[str, DataFrame]) -> dict[str, DataFrame]:

@@ -47,7 +47,7 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     waves = _waves(run)
     assigned = _assigned(run, earlier, waves)
     contacts = _contacts(run, data, assigned)
-    asked = _Asked(run, data, earlier, snapshot, plan)
+    asked = _Asked(run, data, earlier, snapshot, _reference_days(run, data, snapshot), plan)
     chosen: list[DataFrame] = []
     with run.stage("targeting") as stage:
         for campaign, wave in waves:
@@ -130,6 +130,7 @@ class _Asked:
     data: Ingested
     earlier: Published
     snapshot: date
+    reference_days: int
     plan: bool
 
 
@@ -147,8 +148,7 @@ def _ranked(asked: _Asked, campaign: Campaign, wave: date, contacts: DataFrame, 
     cool_down = shared.cool_down_days if campaign.cool_down_days is None else campaign.cool_down_days
     cap = campaign.frequency_cap or shared.frequency_cap
     people = targeting.contact_refusals(people, contacts, cool_down, cap)
-    days = _reference_days(run, asked.data, asked.snapshot)
-    people = targeting.with_expected_value(people, campaign, _measured(earlier, campaign), days)
+    people = targeting.with_expected_value(people, campaign, _measured(earlier, campaign), asked.reference_days)
     taken = F.lit(None).cast("boolean")
     if chosen:
         before = union(own.select("customer_key") for own in chosen).withColumn("_taken", F.lit(True))

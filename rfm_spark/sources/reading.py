@@ -166,16 +166,19 @@ def _json_fields(
     """What the objects in files have, and what folders tell of them; see `load`. Raises: NoRows."""
     of_folders = folders(str(source.path), sorted(chosen))
 
-    def inferred(paths: list[str], options: dict[str, str]) -> list[T.StructField]:
-        schema = spark.read.options(**{"primitivesAsString": "true", **options, **KEEP_ALL}).json(paths).schema
+    def inferred(of: list[str], by: dict[str, str]) -> list[T.StructField]:
+        schema = spark.read.options(**{"primitivesAsString": "true", **by, **KEEP_ALL}).json(of).schema
         return [field for field in schema if field.name != CORRUPT]
 
+    def has_object(fields: list[T.StructField]) -> bool:
+        return any(field.name not in of_folders for field in fields)
+
     fields = inferred(paths, options)
-    if all(field.name in of_folders for field in fields) and otherwise:
+    if otherwise and not has_object(fields):
         fields = inferred([str(source.path)], options_of(source))
-        if all(field.name in of_folders for field in fields):
+        if not has_object(fields):
             fields += [T.StructField(name, T.StringType()) for name in otherwise if name not in of_folders]
-    if all(field.name in of_folders for field in fields):
+    if not has_object(fields):
         raise NoRows(no_rows(source, "no JSON object"))
     return fields
 

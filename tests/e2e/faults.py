@@ -139,6 +139,21 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     monkeypatch.setattr(Lake, "_committed", die)
 
 
+def run_after_looks(monkeypatch: pytest.MonkeyPatch, *others: Callable[[], object]) -> None:
+    """Let others run, one after each look that a run takes at what is published before it writes its own row."""
+    from rfm_spark.pipelines import run_record
+
+    look, waiting = run_record.published, iter(others)
+
+    def overtaken(lake):
+        now = look(lake)
+        if other := next(waiting, None):
+            other()
+        return now
+
+    monkeypatch.setattr(run_record, "published", overtaken)
+
+
 def content(folder: str, version: int) -> list[str]:
     """The rows of a table, sorted, without what may differ between two equal runs. Read without Spark: it is faster."""
     from deltalake import DeltaTable

@@ -1,16 +1,20 @@
-"""A landing folder in random order: files of two sources, late ones, corrected ones, and rows that depend on others."""
+"""A landing folder: files of two sources, in random order, late and corrected ones, and rows that depend on others; and
+what an ingest of them leaves."""
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
 import yaml
+from e2e import faults
 
 AS_OF = date(2024, 7, 1)
 HEAD = "line,customer,ref,at,kind,total"
+COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates")
 _ACTION = {"decision": "Write", "channel": "email", "message": "hello"}
 
 
@@ -146,3 +150,47 @@ def land(folder: Path, drops: list[Drop]) -> None:
     """Write the files into the folder."""
     for drop in drops:
         (folder / drop.name).write_text(drop.text, encoding="utf-8")
+
+
+def shop(*lines: str) -> str:
+    return "\n".join([HEAD, *lines]) + "\n"
+
+
+ONE = shop("1,anna,o1,2024-01-01,sale,10", "2,ben,o2,2024-01-02,sale,20", "3,carla,o3,2024-01-03,sale,30")
+TWO = shop("2,ben,o2,2024-01-02,sale,20", "4,dan,o4,2024-01-04,sale,40", "5,dan,o9,2024-01-05,return,1")
+TILL = '{"customer": "eva", "at": "2024-02-01", "total": "5"}\n'
+
+
+def amounts(spark, folder: Path) -> Counter:
+    found = project(folder).read(spark, "events").where("source = 'shop'").collect()
+    return Counter((row["event_id"], row["customer_key"], float(row["amount"])) for row in found)
+
+
+# --- what an ingest leaves ---
+
+
+def project(folder: Path, lake: str = "lake", **changes: str):
+    from rfm_spark import Project
+
+    return Project.load(folder / "project.yaml", [f"{k}={v}" for k, v in changes.items()], str(folder / lake))
+
+
+def ingest(spark, folder: Path, drops: list[Drop], lake: str = "lake", **changes: str) -> dict[str, int]:
+    """Let the files land, ingest, and give what was counted, once it adds up."""
+    land(folder, drops)
+    counts = project(folder, lake, **changes).ingest(spark, as_of=AS_OF).counts
+    for source in ("shop", "till"):
+        read, *rest = parts(counts, source)
+        assert read == sum(rest)
+    return counts
+
+
+def parts(counts: dict[str, int], source: str) -> list[int]:
+    return [counts[f"{source}.{part}"] for part in COUNTED]
+
+
+def rows(spark, folder: Path, table: str, lake: str = "lake", columns: tuple[str, ...] | None = None) -> list[str]:
+    """The published rows of a table, sorted, of the columns or of all that are promised."""
+    frame = project(folder, lake).read(spark, table)
+    wanted = columns or tuple(sorted(set(frame.columns) - faults.NOT_CONTENT))
+    return sorted(map(repr, frame.select(*wanted).collect()))

@@ -125,19 +125,9 @@ def test_a_snapshot_that_should_be_compared_with_one_published_meanwhile(spark, 
 @pytest.mark.parametrize("other", [LATER, pytest.param(UNPUBLISHED, marks=pytest.mark.slow)], ids=["later", "between"])
 def test_of_snapshots_that_end_at_once_one_is_published(spark, config, lake, monkeypatch, other):
     """The other is published between the last look at what is and the row that publishes: the feed is told again."""
-    from rfm_spark.pipelines import run_record
-
-    look, waiting = run_record.published, [lambda: faults.project(config, lake).segment(spark, as_of=other)]
-
-    def overtaken(of):
-        now = look(of)
-        if waiting:
-            waiting.pop()()
-        return now
-
     tiny = faults.project(config, lake)
     with monkeypatch.context() as patched:
-        patched.setattr(run_record, "published", overtaken)
+        faults.run_after_looks(patched, lambda: faults.project(config, lake).segment(spark, as_of=other))
         with pytest.raises(ConflictError, match=r"published a snapshot.*run again") as raised:
             tiny.segment(spark, as_of=SECOND)
     assert raised.value.exit_code == 4
@@ -151,24 +141,14 @@ def test_of_snapshots_that_end_at_once_one_is_published(spark, config, lake, mon
 @pytest.mark.slow_on_spark
 def test_runs_of_other_kinds_that_end_at_once_are_both_published(spark, config, lake, monkeypatch):
     """One that fails as well: neither is what the other was decided on."""
-    from rfm_spark.pipelines import run_record
 
-    look, strict = run_record.published, faults.project(config, lake, **{"contract.max_quarantined_share": 0})
-    waiting = [lambda: faults.project(config, lake).ingest(spark, as_of=SECOND), lambda: failed(strict)]
-
-    def failed(project):
+    def failed():
         with pytest.raises(GateError):
-            project.ingest(spark, as_of=SECOND)
-
-    def beside(of):
-        now = look(of)
-        if waiting:
-            waiting.pop()()
-        return now
+            faults.project(config, lake, **{"contract.max_quarantined_share": 0}).ingest(spark, as_of=SECOND)
 
     tiny = faults.project(config, lake)
     with monkeypatch.context() as patched:
-        patched.setattr(run_record, "published", beside)
+        faults.run_after_looks(patched, failed, lambda: faults.project(config, lake).ingest(spark, as_of=SECOND))
         tiny.segment(spark, as_of=SECOND)
     assert statuses(spark, tiny) == ["complete", "complete", "complete", "gate_failed"]
 

@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 from e2e import faults, landing
 from e2e.commands import rfm_spark
-from e2e.landing import AS_OF, HEAD, Drop
+from e2e.landing import AS_OF, HEAD, ONE, TILL, TWO, Drop, amounts, ingest, parts, project, rows, shop
 from oracle import generate
 
 pytestmark = pytest.mark.slow_on_spark
 _MORE = (pytest.mark.slow, pytest.mark.on_sail)  # as the first, but for an argument
 
-COUNTED = ("rows_read", "accepted", "quarantined", "exact_duplicates")
 EVENT = ("source", "event_id", "customer_key", "event_type", "event_ts", "order_id", "amount", "content_hash")
 SNAPSHOTS = ("customer_metrics", "cut_points", "customer_segments", "segment_profiles")
 
@@ -30,33 +29,6 @@ def folder(tmp_path) -> Path:
     """An empty landing folder with its project file."""
     landing.write_project(tmp_path)
     return tmp_path
-
-
-def project(folder: Path, lake: str = "lake", **changes: str):
-    from rfm_spark import Project
-
-    return Project.load(folder / "project.yaml", [f"{k}={v}" for k, v in changes.items()], str(folder / lake))
-
-
-def ingest(spark, folder: Path, drops: list[Drop], lake: str = "lake", **changes: str) -> dict[str, int]:
-    """Let the files land, ingest, and give what was counted, once it adds up."""
-    landing.land(folder, drops)
-    counts = project(folder, lake, **changes).ingest(spark, as_of=AS_OF).counts
-    for source in ("shop", "till"):
-        read, *rest = parts(counts, source)
-        assert read == sum(rest)
-    return counts
-
-
-def parts(counts: dict[str, int], source: str) -> list[int]:
-    return [counts[f"{source}.{part}"] for part in COUNTED]
-
-
-def rows(spark, folder: Path, table: str, lake: str = "lake", columns: tuple[str, ...] | None = None) -> list[str]:
-    """The published rows of a table, sorted, of the columns or of all that are promised."""
-    frame = project(folder, lake).read(spark, table)
-    wanted = columns or tuple(sorted(set(frame.columns) - faults.NOT_CONTENT))
-    return sorted(map(repr, frame.select(*wanted).collect()))
 
 
 def ledger(spark, folder: Path, lake: str = "lake") -> list[tuple]:
@@ -123,20 +95,6 @@ def test_the_ledger_tells_how_to_come_to_the_same(spark, folder):
 # --- one file after the other --------------------------------------------------------------------------------------
 
 
-def shop(*lines: str) -> str:
-    return "\n".join([HEAD, *lines]) + "\n"
-
-
-ONE = shop("1,anna,o1,2024-01-01,sale,10", "2,ben,o2,2024-01-02,sale,20", "3,carla,o3,2024-01-03,sale,30")
-TWO = shop("2,ben,o2,2024-01-02,sale,20", "4,dan,o4,2024-01-04,sale,40", "5,dan,o9,2024-01-05,return,1")
-TILL = '{"customer": "eva", "at": "2024-02-01", "total": "5"}\n'
-
-
-def amounts(spark, folder: Path) -> Counter:
-    found = project(folder).read(spark, "events").where("source = 'shop'").collect()
-    return Counter((row["event_id"], row["customer_key"], float(row["amount"])) for row in found)
-
-
 @pytest.mark.slow
 def test_each_file_is_read_once_and_again_where_it_says_something_else(spark, folder):
     first = ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
@@ -172,29 +130,6 @@ def test_each_file_is_read_once_and_again_where_it_says_something_else(spark, fo
     before = amounts(spark, folder)
     assert parts(ingest(spark, folder, []), "shop") == [0, 0, 0, 0]
     assert amounts(spark, folder) == before
-
-
-@pytest.mark.on_sail
-@pytest.mark.parametrize(
-    ("on_change", "expected", "quarantined"),
-    [("quarantine", 10.0, 1), ("replace", 15.0, 0)],
-)
-def test_a_corrected_row_contradicts_what_another_file_said_before(spark, folder, on_change, expected, quarantined):
-    """As where the other file had come first: it is a later delivery, and not one with it."""
-    changes = {"sources.shop.on_change": on_change}
-    shared = "1,anna,o1,2024-01-01,sale,10"
-    one = Drop("shop/one.csv", shop(shared, "2,ben,o2,2024-01-02,sale,20"))
-    ingest(spark, folder, [one, Drop("till/1.json", TILL)], **changes)
-    ingest(spark, folder, [Drop("shop/two.csv", shop(shared, "3,carla,o3,2024-01-03,sale,30"))], **changes)
-    corrected = Drop("shop/one.csv", one.text.replace("sale,10", "sale,15"))
-    for again in ([corrected], []):
-        ingest(spark, folder, again, **changes)
-        assert amounts(spark, folder)["1", "anna", expected] == 1
-        assert sum(amounts(spark, folder).values()) == 3
-        assert len(rows(spark, folder, "quarantine")) == quarantined
-    ingest(spark, folder, [Drop("shop/one.csv", one.text)], **changes)
-    assert amounts(spark, folder) == Counter([("1", "anna", 10.0), ("2", "ben", 20.0), ("3", "carla", 30.0)])
-    assert rows(spark, folder, "quarantine") == []
 
 
 @pytest.mark.parametrize("put_away", [pytest.param(False, marks=_MORE), True])
@@ -291,94 +226,6 @@ def test_what_waits_in_quarantine_is_freed_by_a_later_file(spark, folder):
     assert amounts(spark, folder) == Counter([("5", "dan", 1.0), ("9", "dan", 90.0)])
     held = project(folder).read(spark, "quarantine").collect()
     assert [(json.loads(row["record"])["line"], row["reasons"]) for row in held] == [("6", ["refund_without_order"])]
-
-
-OTHER = shop("1,anna,o1,2024-01-01,sale,15", "3,carla,o3,2024-01-03,sale,30")
-
-
-def waiting(spark, folder: Path) -> list[tuple[str, str]]:
-    """(line, total) of the rows in quarantine, all for one reason: they contradict another."""
-    held = project(folder).read(spark, "quarantine").collect()
-    assert {tuple(row["reasons"]) for row in held} <= {("duplicate_conflict",)}
-    return sorted((record["line"], record["total"]) for record in (json.loads(row["record"]) for row in held))
-
-
-@pytest.mark.on_sail
-@pytest.mark.parametrize(
-    ("on_change", "expected", "waits"), [("quarantine", 15.0, [("1", "12")]), ("replace", 12.0, [])]
-)
-def test_a_correction_comes_after_a_row_that_waits(spark, folder, on_change, expected, waits):
-    """Neither is lost: the row that waited takes the place that the corrected file has left."""
-    one, changes = Drop("shop/one.csv", ONE), {"sources.shop.on_change": on_change}
-    ingest(spark, folder, [one, Drop("till/1.json", TILL)], **changes)
-    ingest(spark, folder, [Drop("shop/two.csv", OTHER)], **changes)
-    ingest(spark, folder, [Drop("shop/one.csv", ONE.replace("sale,10", "sale,12"))], **changes)
-    assert amounts(spark, folder)[("1", "anna", expected)] == 1
-    assert len(amounts(spark, folder)) == 3
-    assert waiting(spark, folder) == waits
-
-
-@pytest.mark.slow
-@pytest.mark.on_sail
-@pytest.mark.parametrize(
-    ("on_change", "expected", "waits"), [("quarantine", 10.0, [("1", "15")]), ("replace", 15.0, [])]
-)
-def test_files_that_are_judged_again_were_delivered_one_after_the_other(spark, folder, on_change, expected, waits):
-    """By another mapping all rows have another content; a later file of the same run comes after them."""
-    changes = {"sources.shop.on_change": on_change}
-    ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)], **changes)
-    ingest(spark, folder, [Drop("shop/two.csv", OTHER)], **changes)
-    changes |= {"sources.shop.columns.note": "kind"}
-    for _ in range(2):
-        ingest(spark, folder, [], **changes)
-        assert amounts(spark, folder)[("1", "anna", expected)] == 1
-        assert len(amounts(spark, folder)) == 3
-        assert waiting(spark, folder) == waits
-        changes |= {"sources.shop.columns.more": "total"}
-    changes |= {"sources.shop.columns.again": "total"}
-    ingest(spark, folder, [Drop("shop/six.csv", shop("1,anna,o1,2024-01-01,sale,18"))], **changes)
-    last = 18.0 if on_change == "replace" else expected
-    assert amounts(spark, folder)[("1", "anna", last)] == 1
-    assert len(amounts(spark, folder)) == 3
-
-
-@pytest.mark.slow
-@pytest.mark.on_sail
-def test_an_event_of_another_date_today_and_replaced_at_once(spark, folder):
-    changes = {"sources.shop.on_change": "replace"}
-    late = ONE.replace("2024-01-01", "2024-01-01T23:30:00Z")
-    ingest(spark, folder, [Drop("shop/one.csv", late), Drop("till/1.json", TILL)], **changes)
-    update = Drop("shop/two.csv", shop("1,anna,o1,2024-01-01T23:30:00Z,sale,15"))
-    counts = ingest(spark, folder, [update], timezone="Asia/Tokyo", **changes)
-    assert parts(counts, "shop")[0] == 4
-    assert amounts(spark, folder) == Counter([("1", "anna", 15.0), ("2", "ben", 20.0), ("3", "carla", 30.0)])
-    (row,) = project(folder).read(spark, "events").where("event_id = '1'").collect()
-    assert str(row["event_date"]) == "2024-01-02"
-
-
-@pytest.mark.slow
-@pytest.mark.on_sail
-@pytest.mark.parametrize("gone", ["corrected", "withdrawn"])
-def test_what_a_row_had_replaced_is_there_again_without_it(spark, folder, monkeypatch, gone):
-    """Where a corrected file has it no more, and where only a run that died had read its file, which has gone."""
-    changes = {"sources.shop.on_change": "replace"}
-    ingest(spark, folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)], **changes)
-    before = amounts(spark, folder)
-    if gone == "corrected":
-        ingest(spark, folder, [Drop("shop/two.csv", OTHER)], **changes)
-        assert amounts(spark, folder)[("1", "anna", 15.0)] == 1
-        ingest(spark, folder, [Drop("shop/two.csv", shop("3,carla,o3,2024-01-03,sale,30"))], **changes)
-    else:
-        landing.land(folder, [Drop("shop/two.csv", OTHER)])
-        with monkeypatch.context() as patched:
-            faults.kill_after(patched, "events")
-            with pytest.raises(faults.Killed):
-                project(folder, **changes).ingest(spark, as_of=AS_OF)
-        (folder / "shop/two.csv").unlink()
-        ingest(spark, folder, [], **changes)
-    assert amounts(spark, folder) == before
-    assert parts(ingest(spark, folder, [], **changes), "shop") == [0, 0, 0, 0]
-    assert amounts(spark, folder) == before
 
 
 @pytest.mark.on_sail
