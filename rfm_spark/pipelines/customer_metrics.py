@@ -13,7 +13,7 @@ from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union
-from rfm_spark.steps import metrics, moved_sums, periods
+from rfm_spark.steps import activity, metrics, moved_sums, periods
 
 _LONGEST_STEP = timedelta(days=31)  # a longer one touches nearly everybody
 # of the customers, whose histories cost less than everybody's; fewer where their plan is compiled beside the other
@@ -26,8 +26,23 @@ def measured_by(config: ProjectConfig) -> tuple:
     return config.reference_period, config.refunds, config.timezone, config.currency
 
 
-def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published) -> DataFrame:
-    """The metrics of every customer as of the run's date; the same cells whichever way they are made.
+@dataclass(frozen=True)
+class MovedOn:
+    """How metrics were moved on from those of an earlier snapshot.
+
+    `touched`, of `moved_sums`; `histories`, all events that are known of whoever had to be recomputed, None where
+    nobody had.
+    """
+
+    touched: DataFrame
+    histories: DataFrame | None
+
+
+def customer_metrics(
+    run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published
+) -> tuple[DataFrame, MovedOn | None]:
+    """The metrics of every customer as of the run's date, the same cells whichever way they are made; and how they
+    were moved on, where they were.
 
     Reads: all events, or where an earlier snapshot can be moved on, those of the days that enter or leave a sub-period
         and the histories of the customers who have an order there.
@@ -41,10 +56,16 @@ def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earli
         run.counts[EVENTS_SEEN] = seen
     moves = seen is not None and not period.all and data.shared is None  # of what is shared the sums cost less
     before = _earlier(run, earlier) if moves else None
-    summed = _moved(run, data, boundaries, before, seen) if before is not None and seen is not None else None
-    if summed is None:
-        summed = metrics.sums(data.activity(run.config.refunds.policy, run.as_of), boundaries)
-    return metrics.from_sums(summed, profiles, boundaries)
+    policy = run.config.refunds.policy
+    moved = _moved_on(run, data, boundaries, before, seen) if before is not None and seen is not None else None
+    if before is not None and moved is not None:
+        summed = moved_sums.moved(before.frame, moved.touched, period.sub_periods)
+        if moved.histories is not None:
+            again = metrics.sums(activity.activity(moved.histories, policy, run.as_of), boundaries)
+            summed = union([summed, again])
+    else:
+        summed = metrics.sums(data.activity(policy, run.as_of), boundaries)
+    return metrics.from_sums(summed, profiles, boundaries), moved
 
 
 @dataclass(frozen=True)
@@ -70,8 +91,8 @@ def _earlier(run: Run, now: Published) -> _Earlier | None:
     return _Earlier(newest, row["counts"][EVENTS_SEEN], row["counts"]["customer_metrics.rows"], frame)
 
 
-def _moved(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, seen: int) -> DataFrame | None:
-    """The sums of every customer, or None where too many would have to be recomputed, or events were not just added."""
+def _moved_on(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, seen: int) -> MovedOn | None:
+    """What moves the sums on, or None where too many would have to be recomputed, or events were not just added."""
     period, policy = run.config.reference_period, run.config.refunds.policy
     unseen = run.lake.appended_by("events", earlier.events, seen)
     if unseen is None:
@@ -83,8 +104,7 @@ def _moved(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, 
     if recomputed > min(few * earlier.customers, _BROADCAST):
         return None
     run.counts["customer_metrics.recomputed"] = recomputed
-    moved = moved_sums.moved(earlier.frame, touched, period.sub_periods)
     if not recomputed:
-        return moved
+        return MovedOn(touched, None)
     who = F.broadcast(touched.filter("recompute").select("customer_key"))
-    return union([moved, metrics.sums(data.activity(policy, run.as_of, who), boundaries)])
+    return MovedOn(touched, run.keep(activity.histories(data.events, who)))

@@ -18,6 +18,7 @@ from rfm_spark.lake import where_files_are_gone
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, Unseen, placed_again
 from rfm_spark.pipelines.counts import DEPARTED, EVENTS_SEEN, POPULATION, unassigned_in
+from rfm_spark.pipelines.customer_metrics import MovedOn
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.pipelines.run_record import Run
@@ -31,13 +32,15 @@ _NAMED = 12  # snapshots in a message
 @dataclass(frozen=True)
 class _Pair:
     """Two snapshots and what came between: all that is known as the later one is made, the versions of `events` that
-    either saw (None where that is not told), and the runs that completed between the two."""
+    either saw (None where that is not told), the runs that completed between the two, and how the later metrics were
+    moved on from the earlier ones, where they were."""
 
     before: Snapshot
     now: Snapshot
     data: Ingested
     seen: tuple[int | None, int | None]
     runs: frozenset[str]
+    moved: MovedOn | None = None
 
 
 def evolve(
@@ -46,12 +49,14 @@ def evolve(
     before: Snapshot | None,
     now: Snapshot,
     data: Ingested,
+    moved: MovedOn | None,
     unassigned: Mapping[str, tuple],
 ) -> None:
     """Write what changed since the newest earlier snapshot, and since the one that was current.
 
     Reads: `before`, of `previous`; `now`, this run's snapshot as it was written; `data`, all that the run sees;
-        `unassigned`, (customers, money) in no segment of each segmentation that has such.
+        `moved`, how the metrics of `before` were moved on to today's; `unassigned`, (customers, money) in no segment
+        of each segmentation that has such.
     Movers are measured and placed again; of the others only counts are taken. Nothing is shuffled whole but where
     somebody is gone.
     """
@@ -64,7 +69,7 @@ def evolve(
     rows: list[tuple] = []
     changed = None
     if before is not None:
-        changed, found = _since(run, earlier, _with(run, earlier, before, now, data), populations)
+        changed, found = _since(run, earlier, _with(run, earlier, before, now, data, moved), populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
         run.counts[DEPARTED] = sum(row["customers"] for row in found if row["to_segment"] == migrations.GONE)
     run.lake.replace(
@@ -144,12 +149,14 @@ def _of(earlier: Published, table: str, day: date) -> DataFrame:
     return frame
 
 
-def _with(run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested) -> _Pair:
+def _with(
+    run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested, moved: MovedOn | None = None
+) -> _Pair:
     """A published snapshot and the one that the run makes."""
     made = earlier.made(before.as_of)
     between = {row["run_id"] for row in earlier.runs if row["ended_at"] > made["ended_at"]}
     seen = made["counts"].get(EVENTS_SEEN), run.counts.get(EVENTS_SEEN)
-    return _Pair(before, now, data, seen, frozenset({*between, run.run_id}))
+    return _Pair(before, now, data, seen, frozenset({*between, run.run_id}), moved)
 
 
 def _since(
@@ -220,7 +227,8 @@ def _unseen(run: Run, pair: _Pair) -> Unseen | None:
     if runs:
         new |= F.col("ingested_run_id").isin(sorted(runs))
     rows = pair.data.events.filter(new & (F.col("event_date") < F.lit(pair.now.as_of)))
-    return Unseen(rows.select("customer_key").distinct(), late=bool(runs))
+    late = bool(runs) and (pair.moved is None or pair.moved.histories is not None)
+    return Unseen(rows.select("customer_key").distinct(), late=late, moved=pair.moved)
 
 
 def _rekeyed(run: Run, pair: _Pair) -> DataFrame | None:
