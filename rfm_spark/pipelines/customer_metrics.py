@@ -30,11 +30,12 @@ def measured_by(config: ProjectConfig) -> tuple:
 class MovedOn:
     """How metrics were moved on from those of an earlier snapshot.
 
-    `touched`, of `moved_sums`; `histories`, all events that are known of whoever had to be recomputed, None where
-    nobody had.
+    `touched`, of `moved_sums`; whether anybody has a late event; `histories`, all events that are known of whoever had
+    to be recomputed, None where nobody had.
     """
 
     touched: DataFrame
+    late: bool
     histories: DataFrame | None
 
 
@@ -99,12 +100,12 @@ def _moved_on(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlie
         return None
     before = periods.boundaries(period, earlier.as_of, None)
     touched = run.keep(moved_sums.touched(data.events, policy, before, boundaries, unseen))
-    recomputed = touched.filter("recompute").count()
+    recomputed, late = touched.agg(F.count_if("recompute"), F.count_if("late")).collect()[0]
     few = _FEW_COMPILED if engines.of(run.spark).compiles else _FEW
     if recomputed > min(few * earlier.customers, _BROADCAST):
         return None
     run.counts["customer_metrics.recomputed"] = recomputed
     if not recomputed:
-        return MovedOn(touched, None)
+        return MovedOn(touched, False, None)
     who = F.broadcast(touched.filter("recompute").select("customer_key"))
-    return MovedOn(touched, run.keep(activity.histories(data.events, who)))
+    return MovedOn(touched, late > 0, run.keep(activity.histories(data.events, who)))

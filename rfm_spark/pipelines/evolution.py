@@ -227,8 +227,8 @@ def _unseen(run: Run, pair: _Pair) -> Unseen | None:
     if runs:
         new |= F.col("ingested_run_id").isin(sorted(runs))
     rows = pair.data.events.filter(new & (F.col("event_date") < F.lit(pair.now.as_of)))
-    late = bool(runs) and (pair.moved is None or pair.moved.histories is not None)
-    return Unseen(rows.select("customer_key").distinct(), late=late, moved=pair.moved)
+    late = bool(runs) if pair.moved is None else pair.moved.late
+    return Unseen(rows.select("customer_key").distinct(), late, pair.moved)
 
 
 def _rekeyed(run: Run, pair: _Pair) -> DataFrame | None:

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from rfm_spark.config.models import RefundPolicy
 
 _MOVED = ("contacts", "engagements", "duration_seconds")
+_FLAGS = ("recompute", "recompute_aged", "late")
 _WIDE_MONEY = "decimal(38,2)"  # of a sum, as `metrics.sums` has it
 
 
@@ -25,9 +26,9 @@ def touched(
         runs that brought events since the earlier snapshot read them.
     Returns: customer_key; recompute, whether the whole history must be summed anew; else by how much contacts,
         engagements and duration_seconds of the reference period change, and last_contact_date (null: as it was). The
-        first four again, `<name>_aged`, as they would be without the events since the earlier as_of.
-    Rules: recomputed is who has a purchase, or a refund unless the policy ignores them, in any window, and who has an
-        event that came late: dated before the earlier as_of, brought by an unseen run.
+        first four again, `<name>_aged`, as they would be without the events since the earlier as_of; and late, whether
+        an event came late: dated before the earlier as_of, brought by an unseen run.
+    Rules: recomputed is who has a purchase, or a refund unless the policy ignores them, in any window, or a late event.
     One shuffle, of a row a customer and task. Reads the months that windows lie in, and the files of unseen runs.
     """
     day, month = F.col("event_date"), F.col("event_month")
@@ -43,16 +44,16 @@ def touched(
         "customer_key",
         is_order.alias("recompute"),
         (is_order & old).alias("recompute_aged"),
+        F.lit(False).alias("late"),
         *(change.alias(name) for name, change in moved.items()),
         *(change.alias(f"{name}_aged") for name, change in moved_aged.items()),
         F.when(enters & F.col("event_type").isin("contact", "engagement"), day).alias("last_contact_date"),
     )
     if unseen:
         late = events.filter(F.col("ingested_run_id").isin(sorted(unseen)) & old).select("customer_key")
-        again = {name: F.lit(True) for name in ("recompute", "recompute_aged")}
-        moves = moves.unionByName(late.withColumns(again), allowMissingColumns=True)
+        moves = moves.unionByName(late.withColumns(dict.fromkeys(_FLAGS, F.lit(True))), allowMissingColumns=True)
     return moves.groupBy("customer_key").agg(
-        *(F.max(name).alias(name) for name in ("recompute", "recompute_aged", "last_contact_date")),
+        *(F.max(name).alias(name) for name in (*_FLAGS, "last_contact_date")),
         *(F.sum(name).alias(name) for name in (*_MOVED, *(f"{name}_aged" for name in _MOVED))),
     )
 
