@@ -19,6 +19,7 @@ from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.schemas import UNASSIGNED
 from rfm_spark.steps import send_times, uplift
+from rfm_spark.steps.contract import values
 
 _DAY = 86_400
 _MERGES = 10  # of one key, between a send and its measurement
@@ -188,8 +189,8 @@ def _of_file(run: Run, earlier: Published, campaign: Campaign) -> _Assigned:
     )  # fmt: skip
     run.inputs[source.name] = sources.place(source)
     read = sources.read(run.spark, source)
-    text = {name: F.trim(F.col(f"c_{name}").cast("string")) for name in ("source_customer_id", "group")}
-    rows = run.keep(read.select(text["source_customer_id"].alias("customer_key"), text["group"].alias("arm")))
+    who, arm = (values.text(read, f"c_{name}") for name in ("source_customer_id", "group"))  # as in every source
+    rows = run.keep(read.select(who.alias("customer_key"), arm.alias("arm")))
     _known_groups(run, campaign, rows)
     first, days, zone = campaign.start, campaign.success.window_days, run.config.timezone
     spans = {"start_s": first, "end_s": first + timedelta(days=days), "pre_s": first - timedelta(days=days)}
@@ -202,7 +203,7 @@ def _of_file(run: Run, earlier: Published, campaign: Campaign) -> _Assigned:
 
 
 def _is_person() -> Column:
-    return F.coalesce(F.col("customer_key") != "", F.lit(False))
+    return F.col("customer_key").isNotNull()
 
 
 def _known_groups(run: Run, campaign: Campaign, rows: DataFrame) -> None:

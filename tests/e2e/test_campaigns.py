@@ -167,7 +167,7 @@ def test_an_assignment_of_another_tool(spark, tmp_path):
     rng, arms = random.Random(6), {}
     for n in range(400):  # most of them are unknown to events
         arms[f"c{n:04d}"] = rng.choice(["treatment", "holdout"])
-    lines = [f"{who},{arm}" for who, arm in arms.items()]
+    lines = [f"{who}\u00a0,{arm}\t" for who, arm in arms.items()]  # with blanks that sources do without, too
     lines += ["c0001,treatment", "c0001,holdout", f"c0002,{arms['c0002']}", ",holdout"]
     (tmp_path / "p" / "sent.csv").write_text("\n".join(["id,arm", *lines]) + "\n", encoding="utf-8")
     marketing.buy(
