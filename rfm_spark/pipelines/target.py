@@ -17,6 +17,7 @@ from rfm_spark import schemas
 from rfm_spark.config import messages
 from rfm_spark.config.campaign_checks import last_fields
 from rfm_spark.config.campaigns import GLOBAL_HOLDOUT, HOLDOUT, TREATMENT, Campaign
+from rfm_spark.config.words import listed
 from rfm_spark.errors import InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import exports
@@ -39,12 +40,14 @@ _CONCLUSIVE = (uplift.WORKED, uplift.DID_NOT)
 def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     """Select, draw and publish the audience of every campaign whose next wave is not over; or only plan it.
 
-    Raises: InputError where there is no snapshot, no campaign sends at or after as_of, or an attribute is missing;
+    Raises: InputError where there is no snapshot, or it has no such segment, no campaign sends at or after as_of, or an
+        attribute is missing;
         ConflictError, before anything is exported, where another run has made audiences meanwhile.
     """
     earlier = run.build_on(schemas.AUDIENCES.name)
     snapshot = _snapshot(run, earlier)
     waves = _waves(run)
+    _require_segments(earlier, snapshot, [campaign for campaign, _ in waves])
     assigned = _assigned(run, earlier, waves)
     contacts = _contacts(run, data, assigned)
     asked = _Asked(run, data, earlier, snapshot, _reference_days(run, data, snapshot), plan)
@@ -77,6 +80,18 @@ def _snapshot(run: Run, earlier: Published) -> date:
     if day is None:
         raise InputError(f"no snapshot at or before {run.as_of} in {run.lake.place}; run `rfm-spark run` first")
     return day
+
+
+def _require_segments(earlier: Published, snapshot: date, campaigns: list[Campaign]) -> None:
+    """Check that the snapshot was made with the segments that campaigns are bound to, which nobody would be in."""
+    made_with = earlier.config(earlier.made(snapshot)["run_id"])
+    known = {(one.name, segment.name) for one in made_with.segmentations for segment in one.segments}
+    wanted = {(str(campaign.segmentation), name): campaign.name for campaign in campaigns for name in campaign.targets}
+    absent = [f"{of}.{name} (campaign {wanted[of, name]})" for of, name in wanted if (of, name) not in known]
+    if absent:
+        raise InputError(
+            f"the snapshot of {snapshot} was made without the segment {listed(absent)}; run `rfm-spark segment` first"
+        )
 
 
 def _waves(run: Run) -> list[tuple[Campaign, date]]:

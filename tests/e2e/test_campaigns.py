@@ -246,6 +246,10 @@ def test_what_cannot_be_done_is_said(spark, shop):
     assert (over.code, "found no campaign that sends at or after 2020-07-06" in over.log) == (2, True)
     early = rfm_spark(spark, "measure", shop, "--as-of", "2020-07-01")
     assert (early.code, "starts on 2020-07-05" in early.log) == (2, True)
+    renamed = ("segmentations.value.segments.mid.name=middle", "campaigns.everybody.segments.value=[good, middle]")
+    changed = [word for one in renamed for word in ("--set", one)]
+    later = rfm_spark(spark, "target", shop, "--as-of", marketing.AS_OF, *changed)
+    assert (later.code, "made without the segment value.middle (campaign everybody)" in later.log) == (2, True)
 
 
 @pytest.mark.slow
