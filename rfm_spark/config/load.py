@@ -18,7 +18,10 @@ from rfm_spark.errors import ConfigError, Fault
 
 _REPAIRS = 5
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-_DECLARES_NAMES = re.compile(r"sources|criteria|reference_period|segmentations\[\d+\]\.criteria|\(top\)")
+# sections that names in SQL are of: attributes, criteria, sub-periods, and which criteria a segmentation scores
+_DECLARES_NAMES = re.compile(
+    r"\(top\)|sources(\[\d+\](\.(kind|attributes|types)\b.*)?)?|criteria|reference_period.*|segmentations\[\d+\]\.criteria.*"
+)
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), lake: str | None = None) -> ProjectConfig:
@@ -88,8 +91,15 @@ def _placed(file: Tree, wrong: list[shape.ShapeFault]) -> list[Fault]:
 
 def _further(file: Tree, config: ProjectConfig, wrong: list[shape.ShapeFault]) -> list[Fault]:
     """Faults beside those of the shape; none that could follow from them."""
-    names = not any(_DECLARES_NAMES.match(fault.path) and not shape.meant(fault) for fault in wrong)
+    names = not any(_may_hide_names(fault) for fault in wrong)
     return [fault for fault in check(config, file.lines, names) if not _follows(fault.path, wrong)]
+
+
+def _may_hide_names(fault: shape.ShapeFault) -> bool:
+    """Whether names that SQL uses may be missing from the repaired copy alone."""
+    if fault.kind == "unknown":  # where nobody knows what a key was meant to be, it may be any
+        return shape.meant(fault) is None and fault.path.startswith(("sources", "reference_period"))
+    return fault.kind == "key" or _DECLARES_NAMES.fullmatch(fault.path) is not None
 
 
 def _follows(path: str, wrong: list[shape.ShapeFault]) -> bool:

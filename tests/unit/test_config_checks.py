@@ -268,6 +268,27 @@ def test_all_faults_of_shape_and_meaning_come_at_once():
     ]
 
 
+def test_names_that_do_not_exist_are_told_beside_faults_of_shape():
+    """A fault that takes no name away hides none, such as that of a source's format or of a criterion's other key."""
+    faults = faults_of(
+        {
+            f"{SOURCE}.format": "cvs",
+            f"{CRM}.colums": {},
+            "criteria.r.metric": "recency_dayz",
+            "criteria.f.better": "hi",
+            "criteria.trend": {"better": "low"},
+            f"{SEGMENTATION}.scoring.group_by": "countri",
+            f"{SEGMENTATION}.segments.0.when": "rr >= 4",
+        }
+    )
+    assert {fault.path for fault in faults} >= {
+        "criteria.r.metric",
+        "criteria.f.better",
+        "segmentations[0].scoring.group_by",
+        "segmentations[0].segments[0].when",
+    }
+
+
 def test_a_broken_profile_source_does_not_make_its_attributes_unknown():
     faults = faults_of({f"{CRM}.attributes": 3})
     assert [fault.path for fault in faults] == ["sources[1].attributes"]

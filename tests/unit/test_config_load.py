@@ -82,7 +82,8 @@ def test_faults_have_lines_in_order(path):
     error = faults_of(path)
     lines = path.read_text().splitlines()
     shown = [(fault.path, lines[fault.line - 1].strip()) for fault in error.faults]
-    assert shown == [("currency", "currency: gbp"), ("sources[0].format", "format: cvs")]
+    rule = ("segmentations[0].segments[0].when", "when: r >= 4 and g >= 4 and country = 'UK'")
+    assert shown == [("currency", "currency: gbp"), ("sources[0].format", "format: cvs"), rule]
     path.write_text(GOOD.replace("GBP", "gbp").replace("f >= 4", "g >= 4"))
     assert [fault.path for fault in faults_of(path).faults] == ["currency", "segmentations[0].segments[0].when"]
     assert "2 faults" in str(faults_of(path))
