@@ -18,7 +18,7 @@ from rfm_spark.lake import cause
 from rfm_spark.sources import parquet_files, text_files
 from rfm_spark.sources.columns import FILE, is_on, one_value_each, options_of, place
 from rfm_spark.sources.files import as_in_rows, files, folders, with_folders
-from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, separator_of
+from rfm_spark.sources.headers import by_header, csv_options, separator_of
 from rfm_spark.sources.messages import (
     NoRows,
     no_rows,
@@ -51,7 +51,7 @@ def load(
         raise InputError(nothing_found(source))
     names = folders(path, whole)
     if source.format == "csv":
-        frame = _csv(spark, source, found, {**CSV_DEFAULTS, **options}, names)
+        frame = _csv(spark, source, found, csv_options(options), names)
     elif source.format == "json":
         frame = _json(spark, source, found, options, whole, otherwise)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from rfm_spark.sources.headers import CSV_DEFAULTS, encoding_of, separator_of
+from rfm_spark.sources.headers import csv_options, encoding_of, separator_of
 
 # no text has these: a line break that is not the file's own, and an empty cell in quotes
 _LONE, _QUOTED_EMPTY = "\uffff", "\ufffe\ufffe"
@@ -40,7 +40,7 @@ class Dialect:
 
 def dialect(width: int, options: Mapping[str, str]) -> Dialect:
     """The dialect of files with `width` columns that Spark's options, their names in any case, describe."""
-    given = {name.lower(): value for name, value in {**CSV_DEFAULTS, **options}.items()}
+    given = {name.lower(): value for name, value in csv_options(options).items()}
     sep, quote, escape = separator_of(given), given.get("quote", '"') or "\0", given["escape"] or "\0"
     null, empty = given.get("nullvalue", ""), given.get("emptyvalue", "")
     one, other = re.escape(sep), f"[^\n\x1f{re.escape(sep)}]*"

@@ -14,8 +14,13 @@ from rfm_spark.errors import InputError
 from rfm_spark.sources.columns import is_on
 from rfm_spark.sources.messages import NoRows, no_rows, unreadable_file
 
-CSV_DEFAULTS = {"header": "true", "escape": '"', "multiLine": "true"}
+_CSV_DEFAULTS = {"header": "true", "multiLine": "true"}
 _COMPRESSED = (".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+
+
+def csv_options(given: Mapping[str, str]) -> dict[str, str]:
+    """The given options over the defaults, which are RFC 4180's: a quote, whichever it is, is escaped by doubling."""
+    return {**_CSV_DEFAULTS, "escape": given.get("quote") or '"', **given}
 
 
 def by_header(

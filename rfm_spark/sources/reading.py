@@ -28,7 +28,7 @@ from rfm_spark.sources.columns import (
     which_files,
 )
 from rfm_spark.sources.files import folders
-from rfm_spark.sources.headers import CSV_DEFAULTS, by_header, encoding_of, separator_of
+from rfm_spark.sources.headers import by_header, csv_options, encoding_of, separator_of
 from rfm_spark.sources.messages import (
     FILE_IN_MESSAGE,
     NoRows,
@@ -282,7 +282,7 @@ def _base_path(spark: SparkSession, source: Source) -> dict[str, str]:
 
 def _csv_frames(spark: SparkSession, source: Source, chosen: Collection[str] | None) -> Iterable[DataFrame]:
     """One frame for each header that occurs among the files, so that drift between files moves no value sideways."""
-    options, path = {**CSV_DEFAULTS, **options_of(source), **KEEP_ALL}, str(source.path)
+    options, path = {**csv_options(options_of(source)), **KEEP_ALL}, str(source.path)
     listed = _spark_listing(spark, source)
     files, partitions = sorted(chosen if chosen is not None else listed.inputFiles()), listed.columns[1:]
     if not files:

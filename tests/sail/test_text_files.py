@@ -43,7 +43,11 @@ CASES = {  # header or None for JSON, options, files
     "lines": (("id", "n"), {"multiLine": "false", "comment": "#"}, {"f.csv": 'id,n\r\n1,2\r#\n \n"a\nb",c\n'}),
     "no_header": (("_c0", "_c1"), {"header": "false", "sep": "||"}, {"f.csv": 'a||b\n"c||d"||\n1||2||3\n'}),
     "latin": (("id", "größe"), {"encoding": "ISO-8859-1"}, {"f.csv": "id,größe\nMüller,1\n".encode("latin-1")}),
-    "tabs": (("a", "b"), {"sep": "\\t", "emptyValue": "-", "quote": "'"}, {"f.tsv": "a\tb\n''\t\n'c\td'\tit's\n"}),
+    "tabs": (
+        ("a", "b"),
+        {"sep": "\\t", "emptyValue": "-", "quote": "'"},
+        {"f.tsv": "a\tb\n''\t\n'c\td'\tit's\n'it''s'\t\n"},
+    ),
     "backslash": (("a", "b"), {"escape": "\\", "nullValue": "NA"}, {"f.csv": 'a,b\n"x\\"y","z\\n"\nNA,""\n"p""q",\n'}),
     "cut": (("id", "date", "amount"), {}, {"cut.csv.gz": gzip.compress((HEAD + ROWS).encode())[:-20]}),
     "json": (

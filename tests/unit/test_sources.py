@@ -111,7 +111,7 @@ def test_a_first_line_is_no_header_whatever_the_case(tmp_path):
     data = project()
     put(data, "sources.0.options", {"Header": False, "Delimiter": ";"})
     source = from_data(data).sources[0]
-    options = {**headers.CSV_DEFAULTS, **options_of(source)}
+    options = headers.csv_options(options_of(source))
     assert list(headers.by_header(source, [str(tmp_path / "f.csv")], list, options)) == [("_c0", "_c1")]
 
 
@@ -125,7 +125,7 @@ def test_a_damaged_or_misnamed_archive_is_named(tmp_path, content):
     (tmp_path / "f 1.csv.gz").write_bytes(content)
     message = r"source orders: cannot read .*/f 1.csv.gz as csv: it is cut off, damaged or of another format"
     with pytest.raises(InputError, match=message):
-        headers.by_header(at("in.csv").sources[0], [f"file://{tmp_path}/f%201.csv.gz"], list, headers.CSV_DEFAULTS)
+        headers.by_header(at("in.csv").sources[0], [f"file://{tmp_path}/f%201.csv.gz"], list, headers.csv_options({}))
 
 
 class Hosted:

@@ -45,7 +45,7 @@ CSV = [
     ("a_sentence", {}, '1,"so, well, yes\nand, again, no",3\n', [["1", "so, well, yes\nand, again, no", "3", None]]),
     ("carriage_return", {}, "1,2,3\r\n1,2\r\n", [["1", "2", "3\r", None], ["1", "2\r", None, "1,2"]]),
     ("no_quotes", {"quote": ""}, '"1,2",3\n', [['"1', '2"', "3", None]]),
-    ("other_quote", {"quote": "'"}, "'1,2',\"3\",'it''s'\n", [["1,2", '"3"', "'it''s'", None]]),
+    ("other_quote", {"quote": "'"}, "'1,2',\"3\",'it''s'\n", [["1,2", '"3"', "it's", None]]),
     ("backslash", {"escape": "\\"}, '"a\\"b",a\\"b,"a\\\\"\n', [['a"b', 'a\\"b', "a\\", None]]),
     ("backslash_never", {"escape": "\\"}, '"a"b,"a""b",""\n', [['"a"b', '"a""b"', None, None]]),
     ("backslash_n", {"escape": "\\"}, '"a\\nb","a""b",\n', [["a\\nb", '"a""b"', None, None]]),
