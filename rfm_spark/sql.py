@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from rfm_spark import engines
-from rfm_spark.config.expressions import SqlFault
+from rfm_spark.config.expressions import SqlFault, unknown_names
+from rfm_spark.config.words import did_you_mean
 
 _NATIVE_PLAN = re.compile(r":? *\[?\b\w*(Expr|Column|Literal|Function)\(.*", re.DOTALL)  # as Sail 0.7 prints its own
 _BARE = "\ufdd0"  # no character: it stands in no text
@@ -228,13 +229,19 @@ def try_decimal(frame: DataFrame, column: Column, actual: T.DataType, target: st
 def type_of(frame: DataFrame, sql: str) -> T.DataType:
     """The type that an expression gives over a frame's columns; no row is read.
 
-    Raises: SqlFault where it does not resolve, in Spark's words.
+    Raises: SqlFault where it does not resolve: the columns that are not there, or else Spark's words.
     """
     try:
         # beside the other columns, or an aggregate would resolve
         return frame.withColumn("_resolved", F.expr(sql)).schema["_resolved"].dataType
     except (AnalysisException, UnsupportedOperationException) as error:  # the latter for a function unknown to Sail
-        raise SqlFault(first_line(error)) from None
+        raise SqlFault(_unknown_columns(sql, frame.columns) or first_line(error)) from None
+
+
+def _unknown_columns(sql: str, columns: Iterable[str]) -> str:
+    known = {name.lower(): name for name in columns}
+    unknown = unknown_names(sql, set(known))
+    return "; ".join(f"no column {name}{did_you_mean(name, known.values())}" for name in unknown)
 
 
 def first_line(error: Exception) -> str:

@@ -102,3 +102,12 @@ def test_what_does_not_resolve_is_told_without_the_engine_s_own_plan(spark):
         type_of(spark.sql("SELECT 1.5D AS x"), "sqrt(x, x)")
     assert str(fault.value)
     assert "{" not in str(fault.value)
+
+
+def test_a_column_that_is_not_there_is_told_with_a_near_name(spark):
+    from rfm_spark.config.expressions import SqlFault
+    from rfm_spark.sql import type_of
+
+    with pytest.raises(SqlFault) as fault:
+        type_of(spark.sql("SELECT 1 AS Amount, 2 AS n"), "amuont * N + elsewhere")
+    assert str(fault.value) == "no column amuont; did you mean Amount?; no column elsewhere"
