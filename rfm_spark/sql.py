@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from pyspark.errors import AnalysisException, UnsupportedOperationException
+from pyspark.errors import AnalysisException, IllegalArgumentException, UnsupportedOperationException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -15,6 +15,8 @@ from rfm_spark.config.expressions import SqlFault, unknown_names
 from rfm_spark.config.words import did_you_mean
 
 _NATIVE_PLAN = re.compile(r":? *\[?\b\w*(Expr|Column|Literal|Function)\(.*", re.DOTALL)  # as Sail 0.7 prints its own
+# the second and third by Sail, for a function that it does not know and a literal that is none
+_UNRESOLVED = (AnalysisException, UnsupportedOperationException, IllegalArgumentException)
 _BARE = "\ufdd0"  # no character: it stands in no text
 _MICROSECONDS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"
 _WHOLE_TIMES = {"timestampFormat": _MICROSECONDS + "XXX", "timestampNTZFormat": _MICROSECONDS}
@@ -234,7 +236,7 @@ def type_of(frame: DataFrame, sql: str) -> T.DataType:
     try:
         # beside the other columns, or an aggregate would resolve
         return frame.withColumn("_resolved", F.expr(sql)).schema["_resolved"].dataType
-    except (AnalysisException, UnsupportedOperationException) as error:  # the latter for a function unknown to Sail
+    except _UNRESOLVED as error:
         raise SqlFault(_unknown_columns(sql, frame.columns) or first_line(error)) from None
 
 

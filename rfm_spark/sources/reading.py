@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote, urlparse
 
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -52,10 +52,16 @@ _UNREADABLE = ("FAILED_READ_FILE", "CANNOT_MERGE_SCHEMAS", "CANNOT_INFER", "Unsu
 # what SQL or a datetime pattern can raise at a row, even where the engine is told to give null
 _SQL_FAILURE = re.compile(
     r"\[((?:INVALID_|INCONSISTENT_BEHAVIOR|USER_RAISED|ILLEGAL_|DATETIME_|ARITHMETIC_|NULL_MAP_KEY|DUPLICATED_MAP_KEY"
-    r"|CAST_|UNRECOGNIZED_|COLLECTION_SIZE)[A-Z_.]*)\] ?(.*)"
+    r"|CAST_|UNRECOGNIZED_|COLLECTION_SIZE|CANNOT_DECODE_|CONVERSION_|MALFORMED_RECORD)[A-Z_.]*)\] ?(.*)"
+    r"|PatternSyntaxException"
 )
 # the same by Sail, whose messages may quote a row too
-_NATIVE_SQL_FAILURE = re.compile(r"Spark `(\w+)` function|Cast error|[Cc]an(?:no|')t cast (?:string|value)")
+_NATIVE_SQL_FAILURE = re.compile(
+    r"Spark `(\w+)` function|Cast error|[Cc]an(?:no|')t cast (?:string|value)|Unsupported (?:TRY_CAST|date_trunc)"
+    r"|[Ii]nvalid (?:input|datetime pattern|percent|Unicode|XML|utf-8)|out of (?:range|bounds)|Overflow happened"
+    r"|Error parsing|Unable to represent|does not match the expected|is not true!|Illegal sequence|regex parse error"
+    r"|Regular expression did not compile"
+)
 _DAMAGED = re.compile(r"Parquet error|External: bad data|InvalidThrift")
 
 
@@ -112,20 +118,22 @@ def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
     if damaged := _DAMAGED.search(text):
         places = ", ".join(place(source) for source in sources if source.format == "parquet")
         return InputError(f"{damaged[0]} while reading {places}: a file is cut off or damaged; deliver it again")
-    if failure := _NATIVE_SQL_FAILURE.search(text):
-        return ConfigError(
-            f"SQL of the project fails on a row, in {failure[1] or 'a cast'}, where this engine gives no null: use "
-            "try_cast and its like, or --engine spark"
-        )
     failure = _SQL_FAILURE.search(text)
-    if failure and failure[1].endswith(".CHARSET"):
+    if failure and (failure[1] or "").endswith(".CHARSET"):
         return ConfigError("options.encoding of a source is none that Spark knows; expected one such as ISO-8859-1")
     if failure:
+        why = failure[1] or failure[0]
         # a pattern is the project's own text; other messages may quote a row
-        told = f": {failure[2].split('. ')[0]}" if failure[1].startswith("INVALID_DATETIME_PATTERN") else ""
+        told = f": {failure[2].split('. ')[0]}" if why.startswith("INVALID_DATETIME_PATTERN") else ""
         return ConfigError(
-            f"SQL or a timestamp_format of the project fails on a row, with {failure[1]}{told}; expected null where "
+            f"SQL or a timestamp_format of the project fails on a row, with {why}{told}; expected null where "
             "it has no answer: look through columns, event_type, rules, criteria and segments for it"
+        )
+    if isinstance(error, PySparkException) and (failure := _NATIVE_SQL_FAILURE.search(text)):
+        where = f", in {failure[1]}" if failure[1] else ""
+        return ConfigError(
+            f"SQL of the project fails on a row{where}, where this engine gives no null: use try_cast and its like, or "
+            "--engine spark; look through columns, event_type, rules, criteria and segments for it"
         )
     return None
 

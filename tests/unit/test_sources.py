@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 from config_examples import project, put
+from pyspark.errors import PySparkException
 
 from rfm_spark import session, sources
 from rfm_spark.config import config_hash, defaults, from_data
 from rfm_spark.config.words import without_secrets
-from rfm_spark.errors import EnvironmentFault, InputError
+from rfm_spark.errors import ConfigError, EnvironmentFault, InputError
 from rfm_spark.sources import by_file, headers, messages, reading
 from rfm_spark.sources.columns import is_on, options_of
 
@@ -148,3 +149,23 @@ def test_a_platform_that_does_not_let_javas_charsets_be_set_runs_the_jobs():
     with session.settings(spark):
         assert spark.conf.values == session.SEMANTICS
     assert set(spark.conf.values.values()) == {"other"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "invalid datetime pattern: unsupported pattern letter 'b'",
+        "element_at: the index is out of bounds",
+        "failed to call 'regex_match' Compute error: Regular expression did not compile: SECRET",
+        'Parser error: Invalid input syntax for type interval: "SECRET days"',
+        "Unsupported TRY_CAST from Boolean to Decimal128(18, 2)",
+        "[CANNOT_DECODE_URL] The provided URL cannot be decoded: SECRET",
+        "SparkException: Job aborted: java.util.regex.PatternSyntaxException: Unclosed group near index 1 SECRET",
+    ],
+)
+def test_sql_that_an_engine_cannot_calculate_is_a_fault_of_the_project(told):
+    fault = reading.cause(PySparkException(told), [])
+    assert isinstance(fault, ConfigError)
+    assert str(fault).startswith("SQL ")
+    assert "SECRET" not in str(fault)
+    assert reading.cause(IndexError("list index out of range"), []) is None
