@@ -15,6 +15,7 @@ from rfm_spark.errors import InputError
 from rfm_spark.sources.columns import CORRUPT, named_columns, order_is_event, place, shown
 from rfm_spark.sql import first_line
 
+_NO_DELTA_TABLE = ("DELTA_TABLE_NOT_FOUND", "is not a Delta table", "No commit files", "Not a directory")
 FILE_IN_MESSAGE = re.compile(r"while reading file ([^{\s]\S*?)\.?\s")  # and no f-string in a traceback
 
 
@@ -89,7 +90,7 @@ def nothing_found(source: Source) -> str:
 def explain_unreadable(source: Source, error: Exception) -> str:
     """Why a source cannot be read, from what the engine raised."""
     where, text = place(source), str(error)
-    if "DELTA_TABLE_NOT_FOUND" in text or "is not a Delta table" in text or "No commit files" in text:
+    if any(words in text for words in _NO_DELTA_TABLE):
         return f"source {source.name}: found no Delta table at {where}; check path, or set format: parquet"
     if "PATH_NOT_FOUND" in text or "does not exist" in text:
         return nothing_found(source)

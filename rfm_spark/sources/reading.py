@@ -48,7 +48,14 @@ KEEP_ALL = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT, "columnP
 _DIFFERING = ("CANNOT_MERGE_SCHEMAS", "TIMESTAMP(NANOS")
 _Times = tuple[tuple[str, str], ...]  # names of columns, and what they are to be
 _NANOSECONDS = "spark.sql.legacy.parquet.nanosAsLong"
-_UNREADABLE = ("FAILED_READ_FILE", "CANNOT_MERGE_SCHEMAS", "CANNOT_INFER", "Unsupported encoding", "charset")
+_UNREADABLE = (
+    "FAILED_READ_FILE",
+    "CANNOT_MERGE_SCHEMAS",
+    "CANNOT_INFER",
+    "Unsupported encoding",
+    "charset",
+    "Not a directory",
+)
 # what SQL or a datetime pattern can raise at a row, even where the engine is told to give null
 _SQL_FAILURE = re.compile(
     r"\[((?:INVALID_|INCONSISTENT_BEHAVIOR|USER_RAISED|ILLEGAL_|DATETIME_|ARITHMETIC_|NULL_MAP_KEY|DUPLICATED_MAP_KEY"

@@ -251,6 +251,7 @@ UNREADABLE = {
         {"format": "parquet", "path": "in"},
         "cannot read .*damaged|no readable file",
     ),
+    "delta that is a file": ({"f.csv": bad.GOOD}, {"format": "delta", "path": "f.csv"}, "found no Delta table at"),
     "delta without a table": (
         {"in/f.csv": bad.GOOD},
         {"format": "delta", "path": "in"},
