@@ -92,7 +92,7 @@ _ENVIRONMENT: Mapping[tuple[str, ...], str] = {
         "Unable to create directory",
         "mkdir of ",
     ): "no right to write there; mend the rights and run again",
-    ("CANNOT_CREATE_LOG_PATH", "ParentNotDirectoryException", "Not a directory"): (
+    ("CANNOT_CREATE_LOG_PATH", "ParentNotDirectoryException", "Not a directory", "Could not create local directory"): (
         "no folder can be made there; mend the path or its rights and run again"
     ),
     ("OutOfMemoryError", "Java heap space", "GC overhead limit"): (

@@ -177,9 +177,10 @@ def test_a_failed_gate_leaves_the_earlier_snapshot(spark, config, lake, undistur
 
 
 @pytest.mark.slow
-def test_a_lake_that_cannot_be_made(spark, config, tmp_path):
+@pytest.mark.parametrize("folder", ["{tmp_path}/file", "/proc"])
+def test_a_lake_that_cannot_be_made(spark, config, tmp_path, folder):
     (tmp_path / "file").write_text("not a folder")
-    tiny = faults.project(config, f"{tmp_path}/file/lake")
+    tiny = faults.project(config, f"{folder.format(tmp_path=tmp_path)}/lake")
     assert_environment(lambda: tiny.ingest(spark, as_of=FIRST), "no folder can be made there")
 
 
