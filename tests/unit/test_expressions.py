@@ -18,6 +18,8 @@ from rfm_spark.config import expressions
             {"momentum", "monetary", "frequency"},
         ),
         ("date '2011-01-01' <= last_order_date", {"last_order_date"}),
+        ("to_utc_timestamp(at, zone)", {"at", "zone"}),
+        ("from_utc_timestamp(at, 'Asia/Tokyo')", {"at"}),
         ("true", set()),
     ],
 )
@@ -109,7 +111,7 @@ _CLOCK_WORDS = [
     "d > date'today'", "d > date 'Yesterday'", "d > timestamp'now'", "d > timestamp_ntz 'now'", "d > date' today UTC'",
     "d > cast('now' as timestamp)", "d > try_cast('tomorrow' as date)", "d > date('today')", "d > 'now'::timestamp",
     "d > to_date('today')", "d > to_timestamp('now')", "try_to_timestamp('now') > d",
-    "d > cast(lower('TODAY') as date)",
+    "to_utc_timestamp('now', 'UTC') > d", "d > cast(lower('TODAY') as date)",
     "last_order_date < 'today'", "last_order_date in ('today', 'yesterday')", "'today' = first_order_date",
     "d between 'yesterday' and date '2011-01-01'", "datediff('today', d) > 30", "date_add('today', -30) < d",
     "months_between('now', d) > 3", "year('today') = 2011", "date_format('now', 'yyyy') = y", "d - 'today' > 3",
