@@ -206,6 +206,19 @@ def _makes_time(node: exp.Expr) -> bool:
     return isinstance(node, _OF_TIMES)
 
 
+def takes_as_utc(sql: str) -> bool:
+    """Whether an expression makes an instant of what may be the text of a local time, and is told no zone."""
+    return any(_is_instant(node) and not node.find_ancestor(exp.FromTimeZone) for node in parse(sql).walk())
+
+
+def _is_instant(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Cast):
+        return node.to.is_type(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.TIMESTAMPLTZ)
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).lower() in ("try_to_timestamp", "to_timestamp_ltz")
+    return isinstance(node, exp.StrToTime | exp.TimestampFromParts)
+
+
 def _is_time(node: exp.Expr) -> bool:
     node = unwrapped(node)
     return name_of(node).endswith(("_date", "_ts")) if isinstance(node, exp.Column) else _makes_time(node)

@@ -56,6 +56,13 @@ def source_warnings(source: Source, path: str, config: ProjectConfig) -> Iterato
     """Path and message of what is allowed and probably not meant."""
     if source.kind != "events" or source.event_type is None:
         return
+    at, zone = source.columns["event_ts"].sql, source.timezone or config.timezone
+    if at and zone not in _UTC and expressions.takes_as_utc(at):
+        yield (
+            f"{path}.columns.event_ts.sql",
+            f"makes a timestamp, and a text without a zone is then taken as UTC, not as {zone}; leave it a text, which "
+            "is read in that zone, or use to_timestamp_ntz",
+        )
     possible = source.event_type.possible()
     netted = config.refunds.policy == "net_on_order_date" and source.event_type.sql is None
     if "refund" in possible and netted and "order_id" not in source.columns:
@@ -71,6 +78,7 @@ def source_warnings(source: Source, path: str, config: ProjectConfig) -> Iterato
         )
 
 
+_UTC = ("UTC", "Etc/UTC", "Z")
 _PLACES = {"table": ("table",), "jdbc": ("url", "table")}
 
 

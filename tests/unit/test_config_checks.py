@@ -319,6 +319,27 @@ def test_refunds_that_can_find_no_order_are_warned_about():
     assert "order_id" in warning.message
 
 
+@pytest.mark.parametrize(
+    ("sql", "warned"),
+    [
+        ("to_timestamp(concat(day, at), 'yyyyMMddHHmm')", True),
+        ("coalesce(try_to_timestamp(at), cast(day as timestamp))", True),
+        ("to_utc_timestamp(to_timestamp(at), zone)", False),
+        ("concat(day, ' ', at)", False),
+        ("to_timestamp_ntz(at)", False),
+        ("timestamp_seconds(bigint(at))", False),
+    ],
+)
+def test_local_times_that_sql_takes_as_utc_are_warned_about(sql, warned):
+    data = project()
+    data["sources"][0]["columns"]["event_ts"] = {"sql": sql}
+    data["sources"][0].pop("timestamp_format")
+    found = [(warning.path, "not as Europe/London" in warning.message) for warning in config_warnings(from_data(data))]
+    assert found == ([("sources[0].columns.event_ts.sql", True)] if warned else [])
+    put(data, f"{SOURCE}.timezone", "UTC")
+    assert config_warnings(from_data(data)) == []
+
+
 def test_a_currency_column_without_rates_is_warned_about():
     data = project()
     data["sources"][0]["columns"]["currency"] = "cur"
