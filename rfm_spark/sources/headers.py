@@ -20,7 +20,8 @@ _COMPRESSED = (".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 
 def csv_options(given: Mapping[str, str]) -> dict[str, str]:
     """The given options over the defaults, which are RFC 4180's: a quote, whichever it is, is escaped by doubling."""
-    return {**_CSV_DEFAULTS, "escape": given.get("quote") or '"', **given}
+    quote = next((value for name, value in given.items() if name.lower() == "quote"), "")
+    return {**_CSV_DEFAULTS, "escape": quote or '"', **given}
 
 
 def by_header(
