@@ -1,6 +1,6 @@
 """Why customers moved: each mover placed again, with one thing as it is now and all else as it was."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -83,40 +83,46 @@ def placed_again(
     late = told is None or told.late
     measured = _measured(before, now, data, told, moving, checkpoint, names, alike=alike, late=late)
     rows = checkpoint(moving.join(measured, "customer_key"))
-    each = (_placed(rows, name, before, now, names, alike=alike, late=late) for name in in_both(before, now))
-    placed = stacked(frame for frames in each for frame in frames)
-    variants = [*migrations.ORDER, *map(in_turn, migrations.ORDER)]
+    variants = [one for name in in_both(before, now) for one in _variants(name, before, now, alike=alike, late=late)]
+    placed = stacked(_placed(rows, one, names, today=one.config is now.config) for one in variants)
+    looked_at = dict.fromkeys(variant for one in variants for variant in one.sources)
     return placed.groupBy(*moving.columns).agg(
-        *(F.max(F.when(F.col("variant") == name, F.col("segment"))).alias(name) for name in variants)
+        *(F.max(F.when(F.col("variant") == name, F.col("segment"))).alias(name) for name in looked_at)
     )
 
 
-def _placed(
-    rows: DataFrame, name: str, before: Snapshot, now: Snapshot, names: Sequence[str], *, alike: bool, late: bool
-) -> Iterator[DataFrame]:
-    """One row a mover and variant, a frame for each set of rules and cut-points."""
+@dataclass(frozen=True)
+class _Variants:
+    """Rules, cut-points and the project they are of, by which movers are placed again, and {variant: what they are
+    measured by}."""
+
+    rules: Segmentation
+    cuts: Mapping[str, Cuts]
+    config: ProjectConfig
+    sources: Mapping[str, str]
+
+
+def _placed(rows: DataFrame, variants: _Variants, names: Sequence[str], *, today: bool) -> DataFrame:
+    """One row a mover and variant; `today`, whether the project is today's."""
     keys = ["segmentation", "customer_key", "from_segment", "to_segment"]
-    mine = rows.filter(F.col("segmentation") == name)
-    for rules, cuts, config, sources in _variants(name, before, now, alike=alike, late=late):
-        each = [
-            F.struct(F.lit(variant).alias("_variant"), *(F.col(f"`{source}.{name}`").alias(name) for name in names))
-            for variant, source in sources.items()
-        ]
-        exploded = mine.select(*keys, F.explode(F.array(*each)).alias("_each"))
-        move = F.struct(*keys, F.col("_each._variant").alias("variant")).alias("_move")
-        plain = exploded.select(move, *(F.col(f"_each.`{name}`").alias(name) for name in names))  # what rules may name
-        sql = {name: one for name, one in config.criteria.items() if one.sql}
-        # those of then may be of another engine, whose functions this one lacks
-        with_criteria = metrics.with_criteria_resolved if config is now.config else metrics.with_criteria
-        scored = scores.score_all(with_criteria(plain, sql), cuts)
-        segment = F.coalesce("segment", F.lit(migrations.UNASSIGNED)).alias("segment")
-        yield segments.assign_resolved(scored, rules).select("_move.*", segment)
+    mine = rows.filter(F.col("segmentation") == variants.rules.name)
+    each = [
+        F.struct(F.lit(variant).alias("_variant"), *(F.col(f"`{source}.{name}`").alias(name) for name in names))
+        for variant, source in variants.sources.items()
+    ]
+    exploded = mine.select(*keys, F.explode(F.array(*each)).alias("_each"))
+    move = F.struct(*keys, F.col("_each._variant").alias("variant")).alias("_move")
+    plain = exploded.select(move, *(F.col(f"_each.`{name}`").alias(name) for name in names))  # what rules may name
+    sql = {name: one for name, one in variants.config.criteria.items() if one.sql}
+    # those of then may be of another engine, whose functions this one lacks
+    with_criteria = metrics.with_criteria_resolved if today else metrics.with_criteria
+    scored = scores.score_all(with_criteria(plain, sql), variants.cuts)
+    segment = F.coalesce("segment", F.lit(migrations.UNASSIGNED)).alias("segment")
+    return segments.assign_resolved(scored, variants.rules).select("_move.*", segment)
 
 
-def _variants(
-    name: str, before: Snapshot, now: Snapshot, *, alike: bool, late: bool
-) -> Iterator[tuple[Segmentation, Mapping[str, Cuts], ProjectConfig, dict[str, str]]]:
-    """(rules, cut-points, project, {variant: what is measured}), of variants that can differ from what was."""
+def _variants(name: str, before: Snapshot, now: Snapshot, *, alike: bool, late: bool) -> Iterator[_Variants]:
+    """The variants of a segmentation that can differ from what was."""
     then, today = before.segmentation(name), now.segmentation(name)
     assert then is not None
     assert today is not None
@@ -125,17 +131,17 @@ def _variants(
     same_rules = same_form and alike and _rules(then) == _rules(today)
     known, aged = (_KNOWN if late else _BEFORE, _AGED) if alike else (_RULED, _RULED_AGED)
     of_late = {LATE: _KNOWN} if late else {}
-    yield then, old, before.config, of_late | {TIME: _AGED} | ({BEHAVIOUR: _NOW} if alike else {})
+    yield _Variants(then, old, before.config, of_late | {TIME: _AGED} | ({BEHAVIOUR: _NOW} if alike else {}))
     of_cuts = {CUTS: _BEFORE} | ({in_turn(CUTS): _KNOWN} if late else {}) if same_form and old != new else {}
     if same_rules:
-        yield then, new, before.config, of_cuts | {in_turn(TIME): aged}
+        yield _Variants(then, new, before.config, of_cuts | {in_turn(TIME): aged})
         return
     if of_cuts:
-        yield then, new, before.config, of_cuts
+        yield _Variants(then, new, before.config, of_cuts)
     if same_form:
-        yield today, old, now.config, {RULES: _BEFORE if alike else _RULED}
+        yield _Variants(today, old, now.config, {RULES: _BEFORE if alike else _RULED})
     of_rules = {in_turn(RULES): known, in_turn(TIME): aged}
-    yield today, new, now.config, of_rules | ({} if same_form else {RULES: _BEFORE if alike else _RULED})
+    yield _Variants(today, new, now.config, of_rules | ({} if same_form else {RULES: _BEFORE if alike else _RULED}))
 
 
 def _measured(
@@ -152,47 +158,47 @@ def _measured(
 ) -> DataFrame:
     """One row a mover, with `<source>.<name>` for each column that rules or criteria use."""
     movers = checkpoint(moving.select("customer_key").distinct())
-    moved = unseen.moved if unseen is not None else None
-    anew = movers
-    if unseen is not None and moved is None:
-        anew = movers.join(unseen.customers, "customer_key", "left_semi")
     then, today = (one.metrics.join(movers, "customer_key", "left_semi") for one in (before, now))
+    moved, anew = None, movers
+    if unseen is not None and unseen.moved is not None:
+        moved, then = unseen.moved, checkpoint(then)
+    elif unseen is not None:
+        anew = movers.join(unseen.customers, "customer_key", "left_semi")
     new_attributes = [name for name in now.attributes if name not in before.attributes]
     known = then.join(anew, "customer_key", "left_semi").select(
         "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
     )
     ages = ({_KNOWN: before.as_of} if late else {}) | {_AGED: now.as_of}
     if moved is not None:
-        again = _moved_to(before, moved, movers, known, ages, checkpoint)
+        again = _moved_to(before, moved, then, known, ages, checkpoint)
     else:
         again = _measures_at(before.config, data, anew, known, before.as_of, ages, checkpoint)
     if not alike:
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
         again |= _measures_at(now.config, data, anew, known, before.as_of, days, checkpoint)
     frames = {_BEFORE: then, _NOW: today, **again}
-    who = F.col("customer_key").alias("_who")
-    tagged = union(
-        frame.select(who, F.lit(source).alias("_source"), *(name for name in names if name in frame.columns))
-        for source, frame in frames.items()
-    )
-    cells = {(source, name): _cell(source, name) for source in frames for name in names}
-    rows = tagged.groupBy("_who").agg(
-        *(F.max(F.when(F.col("_source") == source, F.lit(True))).alias(f"_{source}") for source in again),
-        *(cell.alias(f"_{source}.{name}") for (source, name), cell in cells.items()),
-    )
+    rows = _beside(_BEFORE, then, names).join(_beside(_NOW, today, names), "customer_key")
+    for source, frame in again.items():
+        rows = rows.join(_beside(source, frame, names), "customer_key", "left")
     of_then, dropped = set(before.attributes), set(before.attributes) - set(now.attributes)
     always = dict.fromkeys(new_attributes, _NOW) | dict.fromkeys(dropped, _BEFORE)
     filled = {
         f"{source}.{name}": F.col(f"`_{always[name]}.{name}`")
         if name in always
         else _filled(source, name, of_then=name in of_then)
-        for source, name in cells
+        for source in frames
+        for name in names
     }
-    return rows.select(F.col("_who").alias("customer_key"), *(column.alias(name) for name, column in filled.items()))
+    return rows.select("customer_key", *(column.alias(name) for name, column in filled.items()))
 
 
-def _cell(source: str, name: str) -> Column:
-    return F.max(F.when(F.col("_source") == source, F.col(name)))
+def _beside(source: str, frame: DataFrame, names: Sequence[str]) -> DataFrame:
+    """The columns of a frame that are asked for, each as `_<source>.<name>`, null where it has none; `_<source>` tells
+    that it has the customer."""
+    there = frame.columns
+    cells = (F.col(name) if name in there else F.lit(None) for name in names)
+    named = (cell.alias(f"_{source}.{name}") for name, cell in zip(names, cells, strict=True))
+    return frame.select("customer_key", F.lit(True).alias(f"_{source}"), *named)
 
 
 def _filled(source: str, name: str, *, of_then: bool) -> Column:
@@ -216,7 +222,7 @@ def _measures_at(
     """The metrics of some customers' events before one date, as of several."""
     period = config.reference_period
     first = data.first_date(period)
-    done = checkpoint(data.activity(config.refunds.policy, seen_until, customers))
+    done = _kept(data.activity(config.refunds.policy, seen_until, customers), days, checkpoint)
     return {
         source: metrics.metrics(done, known, periods.boundaries(period, day, first)) for source, day in days.items()
     }
@@ -225,7 +231,7 @@ def _measures_at(
 def _moved_to(
     before: Snapshot,
     moved: MovedOn,
-    movers: DataFrame,
+    then: DataFrame,
     known: DataFrame,
     days: Mapping[str, date],
     checkpoint: Keep,
@@ -235,13 +241,12 @@ def _moved_to(
     No event is read but those of the histories.
     """
     period, policy = before.config.reference_period, before.config.refunds.policy
-    touched = checkpoint(moved_sums.without_new(moved.touched).join(movers, "customer_key", "left_semi"))
-    then = before.metrics.join(movers, "customer_key", "left_semi")
+    touched = checkpoint(moved_sums.without_new(moved.touched).join(then, "customer_key", "left_semi"))
     anew = touched.filter("recompute").select("customer_key")
     done = None
     if moved.histories is not None:
         seen = activity.histories(moved.histories, anew)
-        done = checkpoint(activity.activity(seen, policy, before.as_of))
+        done = _kept(activity.activity(seen, policy, before.as_of), days, checkpoint)
     measured = {}
     for source, day in days.items():
         boundaries = periods.boundaries(period, day, None)
@@ -251,6 +256,10 @@ def _moved_to(
         who = known if day != before.as_of else known.join(anew, "customer_key", "left_semi")
         measured[source] = metrics.from_sums(union(summed), who, boundaries)
     return measured
+
+
+def _kept(frame: DataFrame, uses: Collection[str], checkpoint: Keep) -> DataFrame:
+    return checkpoint(frame) if len(uses) > 1 else frame
 
 
 def _rules(segmentation: Segmentation) -> list[tuple]:
