@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -168,13 +168,30 @@ def _batch(columns: Iterable[Sequence[Any]], kinds: Iterable[Kind], file: str) -
 
     def array(column: Sequence[Any], kind: Kind) -> Any:
         try:
-            return pa.array(column, _arrow_type(kind))
+            return _array(column, kind)
         except UnicodeEncodeError:
-            return pa.array(list(map(_encodable, column)), _arrow_type(kind))
+            return _array(list(map(_encodable, column)), kind)
 
     arrays = [array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
     arrays.append(pa.array([file] * len(arrays[0]), pa.string()))
     return pa.RecordBatch.from_arrays(arrays, names=[str(i) for i in range(len(arrays))])
+
+
+def _array(values: Sequence[Any], kind: Kind) -> Any:
+    """The values as Arrow has them; of an object that is null each field is null, which the engine does not see to."""
+    import pyarrow as pa
+
+    if isinstance(kind, dict):
+        nothing = pa.array([value is None for value in values], pa.bool_())
+        objects = [value or {} for value in values]
+        fields = [_array([one.get(name) for one in objects], inner) for name, inner in kind.items()]
+        return pa.StructArray.from_arrays(fields, fields=list(_arrow_type(kind)), mask=nothing)
+    if isinstance(kind, list):
+        ends = accumulate((len(value or ()) for value in values), initial=0)
+        starts = [None if value is None else start for value, start in zip(values, ends, strict=False)]
+        items = [item for value in values for item in value or ()]
+        return pa.ListArray.from_arrays(pa.array([*starts, len(items)], pa.int32()), _array(items, kind[0]))
+    return pa.array(values, pa.string())
 
 
 def _encodable(value: Any) -> Any:

@@ -219,3 +219,21 @@ def test_names_of_json_columns_that_differ_only_in_capitals_are_refused(monkeypa
 )
 def test_options_that_are_not_followed_are_named(format_, options, named):
     assert text_files.unsupported(format_, options) == named
+
+
+def test_of_an_object_that_is_null_each_field_is():
+    """Or the engine, which looks at the field alone, gives an empty text for it."""
+    kind = {"a": "string", "deep": {"b": "string"}, "list": [{"c": "string"}]}
+    rows = [
+        {"a": "x", "deep": {"b": "1"}, "list": [{"c": "2"}, None, {"c": None}]},
+        None,
+        {"a": None, "deep": None, "list": None},
+        {"a": "", "deep": {"b": None}, "list": []},
+    ]
+    made = text_files._array(rows, kind)
+    made.validate(full=True)
+    assert made.to_pylist() == rows
+    assert made.field("a").to_pylist() == ["x", None, None, ""]
+    assert made.field("deep").field("b").to_pylist() == ["1", None, None, None]
+    assert made.field("list").values.field("c").to_pylist() == ["2", None, None]
+    assert text_files._array([], kind).to_pylist() == []
