@@ -15,6 +15,7 @@ from rfm_spark.config.source import Source
 from rfm_spark.engines import ONLY_SPARK
 from rfm_spark.errors import ConfigError, Fault, InputError, RfmSparkError
 from rfm_spark.lake import cause
+from rfm_spark.paths import is_elsewhere
 from rfm_spark.sources import parquet_files, text_files
 from rfm_spark.sources.columns import FILE, is_on, one_value_each, options_of, place
 from rfm_spark.sources.files import as_in_rows, files, folders, with_folders
@@ -131,6 +132,9 @@ def _parquet_file(spark: SparkSession, source: Source, file: str) -> tuple[DataF
     try:
         frame = spark.read.parquet(file)
         schema = frame.schema
+        if not is_elsewhere(file) and parquet_files.has_unsigned(file):  # which the engine tells only as it reads them
+            schema = parquet_files.schema_of(file)
+            frame = _parquet_files(spark, [file], [schema])
     except Exception as error:  # the class differs by what is wrong with the file, or is of a type it does not read
         try:
             schema = parquet_files.schema_of(file)

@@ -34,6 +34,13 @@ def schema_of(file: str) -> T.StructType:
     return from_arrow_schema(plain)
 
 
+def has_unsigned(file: str) -> bool:
+    """Whether a column of a file holds whole numbers without a sign."""
+    import pyarrow as pa
+
+    return any(pa.types.is_unsigned_integer(field.type) for field in _arrow_schema(file))
+
+
 def nanoseconds(file: str) -> dict[str, str]:
     """{column: type} of a file's times in nanoseconds."""
     types = {field.name: field.type for field in _arrow_schema(file)}

@@ -171,6 +171,13 @@ def test_whole_numbers_are_of_the_widest_type(spark, tmp_path):
     assert frame.schema["c_source_customer_id"].dataType.simpleString() == "bigint"
 
 
+def test_whole_numbers_without_a_sign(spark, tmp_path):
+    types = {200: pa.uint8(), 60_000: pa.uint16(), 4_000_000_000: pa.uint32(), 2**63: pa.uint64()}
+    files = [pa.table({"id": [1], "at": ["2024"], "n": pa.array([n], type_)}) for n, type_ in types.items()]
+    assert sorted(row[2] for row in judged(spark, parquet(tmp_path / "in", files[:3]))) == [*types][:3]
+    assert {row[3] for row in judged(spark, parquet(tmp_path / "more", files[3:]))} == {2.0**64}
+
+
 def test_times_in_nanoseconds_and_categories_as_pandas_writes_them(spark, tmp_path):
     """Also beside files with microseconds, and with a whole number of the name."""
     ns, utc = 1_700_000_000_123_456_789, "2023-11-14 22:13:20.123456"
