@@ -5,6 +5,7 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from rfm_spark import databases, sources
 from rfm_spark.config.models import ProjectConfig
@@ -195,8 +196,9 @@ def _unify(run: Run, settlement: Settlement, others: Sequence[DataFrame]) -> uni
 
 
 def _as_stored(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    """The rows with extra columns of the types that `events` has them in. Raises: InputError for other types."""
-    there, as_stored, changed = run.lake.place.types_of("events") or {}, dict(mapped), []
+    """The rows with extra columns of the types that `events` has them in, or will. Raises: InputError for others."""
+    stored, as_stored, changed = run.lake.place.types_of("events") or {}, dict(mapped), []
+    there = _types_of_extras(run, mapped) | stored
     for source in run.config.event_sources():
         for name in sources.extra_columns(source) if source.name in mapped else []:
             frame, column = as_stored[source.name], f"c_{name}"
@@ -206,13 +208,23 @@ def _as_stored(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, DataFrame
             if (fitted := sources.fitted(frame, column, there[name])) is not None:
                 as_stored[source.name] = frame.withColumn(column, fitted)
                 continue
+            whose = "events" if name in stored else "another source"
             changed.append(
-                f"sources.{source.name}.columns.{name}: found {now}, and events has it as {there[name]}; cast it to "
+                f"sources.{source.name}.columns.{name}: found {now}, and {whose} has it as {there[name]}; cast it to "
                 "that in {sql: …}, or give it another name"
             )
     if changed:
         raise InputError("; ".join(changed))
     return as_stored
+
+
+def _types_of_extras(run: Run, mapped: Mapping[str, DataFrame]) -> dict[str, str]:
+    """{extra column: the type that holds it in all sources}, or where there is none, that of the first."""
+    types: dict[str, list[T.DataType]] = {}
+    for source in run.config.event_sources():
+        for name in sources.extra_columns(source) if source.name in mapped else []:
+            types.setdefault(name, []).append(mapped[source.name].schema[f"c_{name}"].dataType)
+    return {name: (sources.common_type(each) or each[0]).simpleString() for name, each in types.items()}
 
 
 def _of_kind(run: Run, kind: str) -> list[Source]:

@@ -17,13 +17,14 @@ from rfm_spark.sources.columns import FILE, asked_columns, extra_columns, order_
 from rfm_spark.sources.mapping import canonical
 from rfm_spark.sources.messages import NoRows, missing_columns, no_rows
 from rfm_spark.sources.reading import cause, load
-from rfm_spark.sources.united import fitted, united
+from rfm_spark.sources.united import common_type, fitted, united
 
 __all__ = [
     "FILE",
     "NoRows",
     "canonical",
     "cause",
+    "common_type",
     "extra_columns",
     "fitted",
     "missing_columns",

@@ -32,10 +32,10 @@ def united(source: Source, frames: Sequence[DataFrame]) -> DataFrame:
         types = [each.get(name, T.NullType()) for each in own]
         if len({each[name] for each in own if name in each}) == 1:
             continue
-        common = _common(types)
+        common = common_type(types)
         if common is None:
             having = [_has_value(frame, name) for frame in frames]
-            common = _common([type_ if has else T.NullType() for type_, has in zip(types, having, strict=True)])
+            common = common_type([type_ if has else T.NullType() for type_, has in zip(types, having, strict=True)])
         if common is None:
             one, other = [type_.simpleString() for type_ in dict.fromkeys(types) if type_ != T.NullType()][:2]
             refused.append(f"{shown} is {one} and {other}")
@@ -60,12 +60,12 @@ def fitted(frame: DataFrame, name: str, type_: str) -> Column | None:
     """A column as a type that holds every value of it, by its own type or since there is none; else None."""
     nothing = F.lit(None).cast(type_)
     wanted = frame.select(nothing).schema[0].dataType
-    if _common([frame.schema[name].dataType, wanted]) == wanted:
+    if common_type([frame.schema[name].dataType, wanted]) == wanted:
         return F.col(quoted(name)).cast(type_)
     return None if _has_value(frame, name) else nothing
 
 
-def _common(types: Iterable[T.DataType]) -> T.DataType | None:
+def common_type(types: Iterable[T.DataType]) -> T.DataType | None:
     """The type that holds the values of all; None where there is none but text."""
     distinct = {type_.simpleString(): type_ for type_ in types if type_ != T.NullType()}
     if len(distinct) < 2:

@@ -287,6 +287,21 @@ def test_parquet_files_of_different_types(spark, tmp_path):
     fails(spark, tmp_path, [bad.source_of("orders", "in/*", format="parquet")], InputError, message)
 
 
+def test_extra_columns_of_one_name_and_different_types(spark, tmp_path):
+    from rfm_spark import Project
+
+    def sources(*types):
+        given = {"columns": bad.COLUMNS | {"n": "n"}}
+        return [bad.source_of(type_[:3], "f.csv", **given, types={"n": type_}) for type_ in types]
+
+    bad.write(tmp_path, {"f.csv": "id,date,amount,n\nA1,2011-01-02,5,7\n"})
+    message = "sources.str.columns.n: found string, and another source has it as int; cast it to that"
+    fails(spark, tmp_path, sources("int", "string"), InputError, message)
+    project = Project.load(bad.project_file(tmp_path, sources("int", "decimal(9,2)")))
+    project.ingest(spark, as_of=bad.AS_OF)
+    assert [row["n"] for row in project.read(spark, "events").collect()] == [7, 7]
+
+
 def test_a_parquet_column_of_structs_is_no_value(spark, tmp_path):
     row = "select named_struct('a', 1) id, '2011-01-02' date, 5 amount"
     spark.sql(row).write.parquet(str(tmp_path / "in"))
