@@ -302,6 +302,14 @@ def test_extra_columns_of_one_name_and_different_types(spark, tmp_path):
     assert [row["n"] for row in project.read(spark, "events").collect()] == [7, 7]
 
 
+def test_attributes_of_one_name_and_different_types(spark, tmp_path):
+    bad.write(tmp_path, {"f.csv": "id,date,amount,n\nA1,2011-01-02,5,7\n"})
+    given = {"kind": "profile", "columns": {"source_customer_id": "id"}, "attributes": {"n": "n"}, "event_type": None}
+    profiles = [bad.source_of(type_, "f.csv", **given, types={"n": type_}) for type_ in ("int", "date")]
+    message = "sources.date.attributes.n: found date, and int has it as int; make them one type"
+    fails(spark, tmp_path, [bad.source_of("orders", "f.csv"), *profiles], InputError, message)
+
+
 def test_a_parquet_column_of_structs_is_no_value(spark, tmp_path):
     row = "select named_struct('a', 1) id, '2011-01-02' date, 5 amount"
     spark.sql(row).write.parquet(str(tmp_path / "in"))
