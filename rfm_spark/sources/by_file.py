@@ -132,7 +132,7 @@ def _parquet_file(spark: SparkSession, source: Source, file: str) -> tuple[DataF
     try:
         frame = spark.read.parquet(file)
         schema = frame.schema
-        if not is_elsewhere(file) and parquet_files.has_unsigned(file):  # which the engine tells only as it reads them
+        if not is_elsewhere(file) and parquet_files.is_misread(file):
             schema = parquet_files.schema_of(file)
             frame = _parquet_files(spark, [file], [schema])
     except Exception as error:  # the class differs by what is wrong with the file, or is of a type it does not read

@@ -34,11 +34,27 @@ def schema_of(file: str) -> T.StructType:
     return from_arrow_schema(plain)
 
 
-def has_unsigned(file: str) -> bool:
-    """Whether a column of a file holds whole numbers without a sign."""
-    import pyarrow as pa
+def is_misread(file: str) -> bool:
+    """Whether the engine's own reader fails at a file, or takes NaN for the one other value of a column.
 
-    return any(pa.types.is_unsigned_integer(field.type) for field in _arrow_schema(file))
+    That is where whole numbers have no sign, and where the statistics, which leave NaN out, tell of one fraction alone.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    system, path = located(file)
+    with system.open_input_file(path) as source:
+        footer = pq.read_metadata(source)
+    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+
+    def is_one_fraction(i: int) -> bool:
+        if footer.schema.column(i).physical_type not in ("FLOAT", "DOUBLE"):
+            return False
+        told = [statistics for group in groups if (statistics := group.column(i).statistics) and statistics.has_min_max]
+        return len({value for one in told for value in (one.min, one.max)}) == 1
+
+    unsigned = (pa.types.is_unsigned_integer(field.type) for field in footer.schema.to_arrow_schema())
+    return any(unsigned) or any(map(is_one_fraction, range(footer.num_columns)))
 
 
 def nanoseconds(file: str) -> dict[str, str]:

@@ -178,6 +178,12 @@ def test_whole_numbers_without_a_sign(spark, tmp_path):
     assert {row[3] for row in judged(spark, parquet(tmp_path / "more", files[3:]))} == {2.0**64}
 
 
+def test_no_number_beside_one_number(spark, tmp_path):
+    file = pa.table({"id": [1.0, float("nan"), None], "at": ["2024"] * 3, "n": [2.5, 2.5, float("nan")]})
+    found = sources.read(spark, parquet(tmp_path / "in", [file])).select("c_source_customer_id", "c_amount")
+    assert sorted(map(str, map(tuple, found.collect()))) == ["(1.0, 2.5)", "(None, nan)", "(nan, 2.5)"]
+
+
 def test_times_in_nanoseconds_and_categories_as_pandas_writes_them(spark, tmp_path):
     """Also beside files with microseconds, and with a whole number of the name."""
     ns, utc = 1_700_000_000_123_456_789, "2023-11-14 22:13:20.123456"
