@@ -122,6 +122,13 @@ def test_a_row_without_its_declared_identity(judge):
     assert row["event_base"].startswith("none-")
 
 
+def test_an_id_that_is_not_a_number_is_none(judge):
+    rows = [with_(row=str(id_), id=id_) for id_ in (7.0, float("nan"), None)]
+    judged = judge(rows, types={"id": "double"})
+    assert {row: judged[row]["source_customer_id"] for row in judged} == {"7.0": "7.0", "nan": None, "None": None}
+    assert judged["nan"]["reasons"] == judged["None"]["reasons"] == ["no_customer"]
+
+
 MONEY = [("0.004", "0.00"), ("0.005", "0.01"), ("2.675", "2.68"), ("1e2", "100.00"), ("-7.005", "7.01")]
 
 

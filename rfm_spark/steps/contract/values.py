@@ -31,11 +31,13 @@ def trimmed(column: Column) -> Column:
 
 
 def text(frame: DataFrame, name: str) -> Column:
-    """A cell as text without blanks around it; null where nothing is left."""
+    """A cell as text without blanks around it; null where nothing is left, or it is no number."""
     if not has(frame, name):
         return F.lit(None).cast("string")
-    written = trimmed(as_text(frame, F.col(name), frame.schema[name].dataType))
-    return F.when(written != "", written)
+    data_type = frame.schema[name].dataType
+    written = trimmed(as_text(frame, F.col(name), data_type))
+    is_told = written != ""
+    return F.when(is_told & ~F.isnan(name) if isinstance(data_type, T.FloatType | T.DoubleType) else is_told, written)
 
 
 def with_ids(parsed: DataFrame, source: Source) -> DataFrame:
