@@ -1,8 +1,8 @@
 """Exports: the treated people of an audience, as each destination wants them; whole or not at all, and never twice.
 
-Files are written aside into a folder named by their content, which is renamed when it is whole; the manifest beside it
-is replaced last and says which folder holds. So whoever reads by the manifest sees one export whole, a run that dies
-leaves the one before, and a run that makes the same again writes nothing. A Delta table is one commit.
+Files are written aside into a folder named by their content, format and options, which is renamed when it is whole; the
+manifest beside it is replaced last and says which folder holds. So whoever reads by the manifest sees one export whole,
+a run that dies leaves the one before, and a run that makes the same again writes nothing. A Delta table is one commit.
 """
 
 import hashlib
@@ -16,9 +16,12 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark import engines
 from rfm_spark.config.campaigns import Campaign, Export
+from rfm_spark.config.words import listed
 from rfm_spark.databases import Database, replace_rows
-from rfm_spark.errors import EnvironmentFault
+from rfm_spark.errors import EnvironmentFault, InputError
+from rfm_spark.lake import cause
 from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
@@ -35,7 +38,7 @@ def export(run: Run, earlier: Published, audience: DataFrame, campaigns: list[Ca
     """Write the audience of each campaign to its destinations.
 
     Records: export.<campaign>.<position>, the rows written there.
-    Raises: EnvironmentFault where a place cannot be written.
+    Raises: EnvironmentFault where a place cannot be written; InputError where its writer refuses an option.
     """
     wanted = [(campaign, i, one) for campaign in campaigns for i, one in enumerate(campaign.export)]
     if not wanted:
@@ -89,13 +92,15 @@ def _manifest(one: Export) -> Path:
 
 def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
     assert one.path is not None
-    kept = run.keep(rows)
+    kept, options = run.keep(rows), spelt(one.options)
     n, content = kept.agg(F.count(F.lit(1)), audiences.fingerprint(kept)).collect()[0]
+    how = [one.format, *(f"{name}={value}" for name, value in sorted(options.items()))]
+    told = "\x1f".join([*how, ",".join(kept.columns), str(n), str(content)])
     manifest = {
         "campaign": campaign.name,
         "format": one.format,
         "rows": n,
-        "content": hashlib.sha256(f"{','.join(kept.columns)}\x1f{n}\x1f{content}".encode()).hexdigest(),
+        "content": hashlib.sha256(told.encode()).hexdigest(),
         "columns": kept.columns,
         "differences": one.differences,
         "as_of": run.as_of.isoformat(),
@@ -115,6 +120,13 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
             _write_files(kept, one, _folder(one), manifest)
     except OSError as error:
         raise EnvironmentFault(f"campaign {campaign.name}: {one.path} cannot be written: {error.strerror}") from None
+    except Exception as error:  # the rows are there, so it is the writer's
+        if not options or cause(error, str(one.path)) is not None:
+            raise
+        raise InputError(
+            f"campaign {campaign.name}: {one.path} cannot be written with the options {listed(options)}, expected such "
+            f"as the {one.format} writer of {engines.of(run.spark)} takes"
+        ) from None
     return int(n)
 
 
@@ -133,7 +145,8 @@ def _write_files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str,
     data.mkdir()
     named = []
     for i, file in enumerate(files):
-        name = f"audience{f'-{i}' if len(files) > 1 else ''}.{one.format}"
+        packed = file.suffix.removesuffix(f".{one.format}")  # such as .gz, by which readers know
+        name = f"audience{f'-{i}' if len(files) > 1 else ''}.{one.format}{packed}"
         os.replace(file, data / name)
         named.append({"name": f"{data.name}/{name}", "sha256": _sha256(data / name)})
     shutil.rmtree(aside)

@@ -1,5 +1,6 @@
 """Exports of audiences: what a destination has after each, and after one that died."""
 
+import gzip
 import json
 import shutil
 from datetime import date
@@ -43,6 +44,28 @@ def test_a_destination_that_has_nothing_gets_everybody_as_added(spark, shop, tmp
     assert said.code == 0, said.log
     assert {row["change"] for row in exported(changes)} == {"added"}
     assert sorted(map(repr, exported(changes))) == sorted(map(repr, before))
+
+
+def test_another_format_or_option_is_another_export(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+    out = config.parent / "out" / "csv"
+
+    def target(how: str):
+        place = f"[{{{how}, path: {out}, columns: {{id: customer_key, text: message}}}}]"
+        return rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, "--set", f"campaigns.win.export={place}")
+
+    before = sorted(map(repr, exported(out)))
+    assert target("format: csv, options: {sep: ';'}").code == 0
+    (file,) = out.glob("*/audience.csv")
+    assert file.read_text(encoding="utf-8").startswith("id;text\n")
+    assert target("format: json, options: {compression: gzip}").code == 0
+    (file,) = out.glob("*/audience.json.gz")
+    assert len(gzip.decompress(file.read_bytes()).splitlines()) == len(before)
+    assert target("format: json").code == 0
+    assert sorted(map(repr, exported(out))) == before
+    wrong = target("format: json, options: {compression: nope}")
+    assert (wrong.code, "cannot be written with the options compression" in wrong.log) == (2, True)
+    assert sorted(map(repr, exported(out))) == before
 
 
 @pytest.mark.parametrize("dies_at", ["rows", "rename", "manifest", "record"])
