@@ -1,6 +1,7 @@
 """The statistics of `measure` on simulated campaigns whose effect is known; vectorised, no JVM."""
 
 import math
+from decimal import Decimal
 
 import pytest
 
@@ -86,6 +87,17 @@ def test_welch_is_scipys():
         assert float(found.p) == pytest.approx(theirs.pvalue, rel=1e-9)
         ends = theirs.confidence_interval(0.9)
         assert (float(found.low), float(found.high)) == pytest.approx((ends.low, ends.high), rel=1e-9)
+
+
+@pytest.mark.parametrize("estimate", [uplift.welch, uplift.cuped])
+def test_where_everybody_does_the_same_rounding_is_no_effect(estimate):
+    def of_equals(n: int) -> Sums:
+        y, x = Decimal("10.10"), Decimal("3.30")
+        return Sums(n, *(float(n * each) for each in (y, y * y, x, x * x, x * y)))
+
+    sizes = [(n, m) for n in range(2, 60) for m in (30, 37, 100)]
+    found = [estimate(of_equals(n), of_equals(m), 0.95) for n, m in sizes]
+    assert {(float(one.uplift), math.isnan(one.p)) for one in found} == {(0.0, True)}
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from rfm_spark.steps.uplift.outcomes import RATE
 WORKED, DID_NOT, INCONCLUSIVE = "worked", "did not", "inconclusive"
 SAMPLE_RATIO_FAULT = 0.001
 _FEWEST, _FEWEST_SUCCESSES = 30, 5  # in a group, without which there is no verdict
+_ROUNDING = 1e-13  # of what is summed
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,24 @@ def _moments(s: Sums):
             n,
             my,
             mx,
-            np.maximum(yy - n * my * my, 0) / d,
-            np.maximum(xx - n * mx * mx, 0) / d,
-            (xy - n * mx * my) / d,
+            np.maximum(_left(yy - n * my * my, yy), 0) / d,
+            np.maximum(_left(xx - n * mx * mx, xx), 0) / d,
+            _left(xy - n * mx * my, xy) / d,
         )
+
+
+def _left(difference: Any, *of: Any):
+    """What is left of such numbers: 0 where it is no more than their rounding, so that equals are equal."""
+    import numpy as np
+
+    return np.where(np.abs(difference) <= _ROUNDING * sum(map(np.abs, of)), 0.0, difference)
 
 
 def welch(treated: Sums, holdout: Sums, confidence: float) -> Difference:
     """Welch's test and interval of the difference of two means (Welch 1947), with his degrees of freedom."""
     n1, m1, _, v1, _, _ = _moments(treated)
     n0, m0, _, v0, _, _ = _moments(holdout)
-    return _difference(m1, m0, m1 - m0, v1, n1, v0, n0, confidence)
+    return _difference(m1, m0, _left(m1 - m0, m1, m0), v1, n1, v0, n0, confidence)
 
 
 def cuped(treated: Sums, holdout: Sums, confidence: float) -> Difference:
@@ -72,8 +80,10 @@ def cuped(treated: Sums, holdout: Sums, confidence: float) -> Difference:
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = (n1 - 1) * u1 + (n0 - 1) * u0
         theta = np.where(spread > 0, ((n1 - 1) * c1 + (n0 - 1) * c0) / np.where(spread > 0, spread, 1), 0)
-    a1, a0 = (v - 2 * theta * c + theta**2 * u for v, c, u in ((v1, c1, u1), (v0, c0, u0)))
-    return _difference(m1, m0, m1 - m0 - theta * (x1 - x0), a1, n1, a0, n0, confidence)
+        groups = (v1, c1, u1), (v0, c0, u0)
+        a1, a0 = (_left(v - 2 * theta * c + theta**2 * u, v, theta**2 * u) for v, c, u in groups)
+        uplift = _left(m1 - m0 - theta * (x1 - x0), m1, m0, theta * x1, theta * x0)
+    return _difference(m1, m0, uplift, a1, n1, a0, n0, confidence)
 
 
 def _difference(m1, m0, uplift, v1, n1, v0, n0, confidence: float) -> Difference:
