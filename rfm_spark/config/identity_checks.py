@@ -1,6 +1,7 @@
 """What is wrong with the ids of sources and with the section `identity` although their shape is right."""
 
 import re
+import warnings
 from collections.abc import Iterator
 
 from rfm_spark.config.identity import OWN_ID, Identity, IdType, Survivorship
@@ -9,7 +10,8 @@ from rfm_spark.config.source import Source
 from rfm_spark.config.words import Finding, did_you_mean, found, listed, near
 
 # Java's, Python's and Rust's regular expressions agree but for these
-_UNPORTABLE = re.compile(r"\(\?(<?[=!]|P|>|\()|(?<!\\)(\\\\)*\\[1-9]|[*+?}]\+")
+_UNPORTABLE = re.compile(r"\(\?(<?[=!]|P|>|\(|[a-z]*[aLu])|(?<!\\)(\\\\)*(\\[1-9NZ]|\{(?!\d+(,\d*)?\}))|[*+?}]\+")
+_SETS = re.compile(r"(\\.)|\[\^?\]?(\\.|[^\]\\])*\]")  # where all but a few characters stand for themselves
 
 
 def id_findings(source: Source, path: str, config: ProjectConfig) -> Iterator[Finding]:
@@ -95,13 +97,15 @@ def _region_fault(region: str) -> str | None:
 
 def _pattern_fault(pattern: str) -> str | None:
     try:
-        re.compile(pattern)
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # of sets within sets
+            re.compile(pattern)
+    except (re.error, FutureWarning) as error:
         return f"found {found(pattern)}, expected a regular expression: {error}"
-    if _UNPORTABLE.search(pattern):
+    if _UNPORTABLE.search(_SETS.sub(lambda one: one[1] or "x", pattern)):
         return (
-            f"found {found(pattern)}, expected a regular expression without look-around, back-references and "
-            "possessive repeats, which not every engine knows"
+            f"found {found(pattern)}, expected a regular expression without look-around, back-references, possessive "
+            "repeats, flags of Python, \\N, \\Z and a { that begins no repeat, which not every engine knows"
         )
     return None
 

@@ -28,6 +28,10 @@ MALFORMED = [
     ({"identity.ids.email": {"max_customers": 0}}, "identity.ids.email.max_customers", "1"),
     ({"identity.blocked": {"patterns": ["(test"]}}, "identity.blocked.patterns[0]", "regular expression"),
     ({"identity.blocked": {"patterns": ["a(?!b)"]}}, "identity.blocked.patterns[0]", "look-around"),
+    ({"identity.blocked": {"patterns": ["{test}"]}}, "identity.blocked.patterns[0]", "begins no repeat"),
+    ({"identity.blocked": {"patterns": [r"^0000\Z"]}}, "identity.blocked.patterns[0]", "\\Z"),
+    ({"identity.blocked": {"patterns": ["(?a)x"]}}, "identity.blocked.patterns[0]", "flags"),
+    ({"identity.blocked": {"patterns": ["[[]"]}}, "identity.blocked.patterns[0]", "nested set"),
     ({"identity.survivorship": {"cty": "newest"}}, "identity.survivorship.cty", "did you mean city?"),
     (
         {"identity.survivorship": {"city": {"rule": "source_priority", "sources": ["crn"]}}},
@@ -53,6 +57,8 @@ def test_a_fault_has_its_path_and_what_is_expected(changes, path, words):
 
 def test_the_example_itself_is_right():
     assert config_warnings(from_data(people())) == []
+    patterns = [r"^test@", r"(?i:no)", r"[{}]\{1,2\}x{2,3}y{4}", r"[]*+?]+\\", r"a\[{2}"]
+    from_data(people({"identity.blocked": {"patterns": patterns}}))
 
 
 def test_a_list_that_reaches_nobody_is_warned_of():
