@@ -20,6 +20,7 @@ def _day(value: Any) -> Any:
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Label = Annotated[str, Field(pattern=LABEL_PATTERN)]
+PartitionLabel = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=80)]  # a folder's name has 255 bytes at most
 Text = Annotated[str, Field(pattern=TEXT_PATTERN)]
 Texts = Annotated[list[Text], Field(min_length=1)]
 Day = Annotated[date, BeforeValidator(_day)]

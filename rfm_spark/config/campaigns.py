@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rfm_spark.config.base import Day, Expression, Label, Model, Name, Text
+from rfm_spark.config.base import Day, Expression, Label, Model, Name, PartitionLabel, Text
 from rfm_spark.config.databases import Secret
 from rfm_spark.config.source import EventKind
 
@@ -120,7 +120,7 @@ class Export(Model):
 class Campaign(Model):
     """One campaign, bound to segments of a segmentation."""
 
-    name: Label
+    name: PartitionLabel
     question: Text | None = None
     segments: dict[Label, list[Label]] = Field(
         default={}, description="one segmentation: its segments; not needed with an assignment"
@@ -138,8 +138,8 @@ class Campaign(Model):
         default=None, description="attribute with the customer's time zone; default the project's"
     )
     repeat: Repeat | None = None
-    cost_per_contact: float = Field(default=0.0, ge=0, description="in the project's currency")
-    budget: float | None = Field(default=None, gt=0, description="in the project's currency; default no limit")
+    cost_per_contact: float = Field(default=0.0, ge=0, le=1e12, description="in the project's currency")
+    budget: float | None = Field(default=None, gt=0, le=1e15, description="in the project's currency; default no limit")
     priority: int = Field(default=0, description="of campaigns that want one person, the greater; ties by order")
     holdout_share: float | None = Field(
         default=None, ge=0, lt=1, description=f"of those selected, not contacted; default {DEFAULT_HOLDOUT_SHARE}"

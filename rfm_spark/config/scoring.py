@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rfm_spark.config.base import Day, Label, Model, Name, Text
+from rfm_spark.config.base import Day, Label, Model, Name, PartitionLabel, Text
 from rfm_spark.cuts import Cutting
 
 STANDARD_CRITERIA: dict[str, dict[str, str]] = {
@@ -112,7 +112,7 @@ class Segment(Model):
 class Segmentation(Model):
     """A named set of segments over the same metrics, with the question it answers."""
 
-    name: Label
+    name: PartitionLabel
     question: Text
     criteria: list[Name] | None = Field(
         default=None, description="which criteria it scores; default all of the project's"

@@ -167,7 +167,8 @@ def _expected(schema: Schema) -> str:
     if kind == "string":
         if schema.get("format") == "date":
             return "a date such as 2011-12-31"
-        return _PATTERNS.get(schema.get("pattern", ""), "text")
+        words = _PATTERNS.get(schema.get("pattern", ""), "text")
+        return f"{words}, at most {schema['maxLength']} characters" if "maxLength" in schema else words
     if kind in ("integer", "number"):
         return _number(schema)
     if kind == "array":

@@ -76,6 +76,9 @@ MALFORMED = [
         "export[0].columns.mail",
         ["did you mean customer_key?"],
     ),
+    ({"cost_per_contact": 1e300, "budget": None}, "cost_per_contact", ["1e+300", "at most 1000000000000"]),
+    ({"budget": 1e30}, "budget", ["1e+30", "at most 1000000000000000"]),
+    ({"name": "x" * 81}, "name", ["at most 80"]),
     ({"start": "soon"}, "start", ["'soon'", "a date"]),
     ({"budgett": 5}, "budgett", ["did you mean budget?"]),
 ]
