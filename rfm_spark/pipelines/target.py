@@ -111,7 +111,10 @@ def _waves(run: Run) -> list[tuple[Campaign, date]]:
 
 
 def _assigned(run: Run, earlier: Published, waves: list[tuple[Campaign, date]]) -> DataFrame | None:
-    """The published rows of `audiences`, but those that are drawn again now: of these waves, or not sent yet."""
+    """The published rows of `audiences`, but those that are drawn again now: of these waves, or not sent yet.
+
+    Not sent yet, and of a campaign that the project has no more, is withdrawn: nobody is contacted by it.
+    """
     audience = earlier.read("audiences")
     if audience is None:
         return None
@@ -121,7 +124,24 @@ def _assigned(run: Run, earlier: Published, waves: list[tuple[Campaign, date]]) 
     for campaign, wave in waves:
         first = min(today, send_times.send_at(wave, "00:00", None, _EARLIEST_ZONE))
         stays = stays & ((drawn_by != campaign.name) | (F.col("send_at") < F.lit(first)))
+    gone = _drawn_before(earlier) - {campaign.name for campaign in run.config.campaigns}
+    if gone:
+        withdrawn = drawn_by.isin(sorted(gone)) & (F.col("send_at") >= F.lit(today))
+        names = [row[0] for row in audience.filter(withdrawn).select(drawn_by).distinct().collect()]
+        if names:
+            run.warnings.append(
+                "not sent yet and no campaign of the project any more, so their audiences are withdrawn: "
+                f"{listed(sorted(names))}; what was exported of them stays where it is"
+            )
+            stays = stays & ~withdrawn
     return audience.filter(stays).select(*schemas.AUDIENCES.column_names())
+
+
+def _drawn_before(earlier: Published) -> set[str]:
+    """The campaigns that have been drawn by a complete run."""
+    return {name.removeprefix(DRAWN) for row in earlier.runs for name in row["counts"] if name.startswith(DRAWN)} - {
+        GLOBAL_HOLDOUT
+    }
 
 
 def _contacts(run: Run, data: Ingested, assigned: DataFrame | None) -> DataFrame:

@@ -62,6 +62,21 @@ def test_who_was_assigned_counts_as_contacted_once_the_send_is_over(spark, shop,
     assert not again & before, "none of them has a contact event"
 
 
+def test_a_campaign_that_is_renamed_before_its_send_contacts_the_same(spark, shop, tmp_path):
+    config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
+
+    def drawn():
+        return {(row["campaign"], row["customer_key"]) for row in rows(spark, config, "audiences")}
+
+    before, renamed = drawn(), ("--set", "campaigns.win.salt=win", "--set", "campaigns.win.name=winter")
+    said = rfm_spark(spark, "target", config, "--as-of", marketing.AS_OF, *renamed)
+    assert (said.code, "audiences are withdrawn: win;" in said.log + said.out) == (0, True), said.log
+    assert drawn() == {({"win": "winter"}.get(campaign, campaign), who) for campaign, who in before}
+    sent = rfm_spark(spark, "target", config, "--as-of", "2020-07-08", "--set", "campaigns.everybody.start=2020-07-09",
+                     "--set", "campaigns.win.name=summer")  # fmt: skip
+    assert (sent.code, "withdrawn" in sent.log + sent.out) == (0, False), "what was sent stays"
+
+
 def test_who_is_in_the_study_of_all_campaigns_stays_once_a_campaign_is_sent(spark, shop, tmp_path):
     config = shutil.copytree(shop.parent, tmp_path / "p") / "project.yaml"
 
