@@ -46,7 +46,9 @@ def _brought(run: Run, settlement: Settlement, people: unification.Unified | Non
     replaced = settled.filter(F.col("outcome") == events.REPLACED).select("source", "event_id")
     if existing is not None and run.dry:
         others = replaced if gone is None else replaced.unionAll(gone.select("source", "event_id"))
-        return union([rows, existing.join(others, ["source", "event_id"], "left_anti")]), brought
+        stay = existing.join(others, ["source", "event_id"], "left_anti")
+        # calculated, since Sail has no minimum of a column of both where only the table's is commented
+        return union([rows, stay.withColumn("event_date", F.date_add("event_date", 0))]), brought
     if existing is not None and not brought and not n_gone:
         return run.lake.use("events", settlement.base), 0
     if existing is not None and (n_gone or not replaced.isEmpty()):

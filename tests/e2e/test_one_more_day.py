@@ -127,6 +127,11 @@ def test_what_cannot_be_moved_on_is_made_of_all_events(spark, shop, as_of, secti
     assert ways(project.segment(spark, as_of=as_of)) == (0, 23)
 
 
+def test_a_dry_run_sees_new_rows_beside_those_of_all_time(spark, shop):
+    project = shop({"in/2.csv": NEXT_DAY}, reference_period={"all": True})
+    assert project.run(spark, as_of=NEXT, dry_run=True).counts["customer_metrics.rows"] == 25
+
+
 @pytest.mark.slow
 def test_where_nearly_everybody_orders_all_is_made_anew(spark, shop):
     rows = "".join(f"z{n},quiet{n},z,2024-02-29,sale,1\n" for n in range(10))
