@@ -329,20 +329,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(list(sys.argv[1:] if arguments is None else arguments), prog_name="rfm-spark")
     except SystemExit as ended:  # so typer ends, after it has said what is wrong with the arguments
         _leave(*_ENDS.get(ended.code, (1, "interrupted")))
-    except RfmSparkError as error:
-        if debug:
-            raise
-        log.print(f"error: {without_secrets(str(error))}", soft_wrap=True)
-        _leave(error.exit_code, error.status)
     except Exception as error:
         if debug:
             raise
+        if fault := _fault(error):
+            log.print(f"error: {without_secrets(str(fault))}", soft_wrap=True)
+            _leave(fault.exit_code, fault.status)
         told = "".join(str(error).strip().splitlines()[:1])[:500]
         if type(error).__module__.startswith("pyspark"):  # an engine quotes what it could not cast
             told = re.sub(r"'[^']*'|\"[^\"]*\"", "…", told)
         log.print(f"error: {type(error).__name__}: {without_secrets(told)}", soft_wrap=True)
         log.print("This is a bug of rfm_spark; RFM_SPARK_DEBUG=1 shows where.")
         _leave(1, "failed")
+
+
+def _fault(error: Exception) -> RfmSparkError | None:
+    """What a user can mend; also where a table that was found is not what a report then reads."""
+    if isinstance(error, RfmSparkError):
+        return error
+
+    from rfm_spark.lake import damaged
+
+    return damaged(error)
 
 
 def _leave(code: int, status: str) -> None:

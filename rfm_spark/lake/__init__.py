@@ -5,9 +5,9 @@ kind of engine, `upkeep` looks after the tables, `views` are of a catalog, `plac
 can go wrong.
 """
 
-from rfm_spark.lake.faults import cause, translated, where_files_are_gone
+from rfm_spark.lake.faults import cause, damaged, translated, where_files_are_gone
 from rfm_spark.lake.tables import Lake, Written
 from rfm_spark.lake.upkeep import Done, Upkeep
 from rfm_spark.lake.views import define_view
 
-__all__ = ["Done", "Lake", "Upkeep", "Written", "cause", "define_view", "translated", "where_files_are_gone"]
+__all__ = ["Done", "Lake", "Upkeep", "Written", "cause", "damaged", "define_view", "translated", "where_files_are_gone"]

@@ -33,6 +33,7 @@ _NOT_KEPT = "|".join(  # of a data file, and of a commit, as Spark and as Sail s
         "Missing commit file",
     )
 )
+_DAMAGED = f"{_NOT_KEPT}|TableNotFoundError|Invalid JSON in log record"
 
 
 @contextmanager
@@ -67,6 +68,15 @@ def cause(error: Exception, what: str) -> RfmSparkError | None:
     if isinstance(error, ConnectionError | OSError) and not isinstance(error, PySparkException):
         return EnvironmentFault(f"{what}: the connection to Spark or its storage broke; see its log, then run again")
     return None
+
+
+def damaged(error: Exception) -> EnvironmentFault | None:
+    """The cause behind an exception of the engine where files that belong to the newest tables are not as they were."""
+    if isinstance(error, OSError) or not re.search(_DAMAGED, f"{type(error).__name__} {error}"):
+        return None
+    return EnvironmentFault(
+        "files of a Delta table are gone or damaged, which no command does: put them back, or take another lake"
+    )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rfm_spark.config.campaigns import Campaign
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.words import without_secrets
 from rfm_spark.errors import ConflictError, RfmSparkError
-from rfm_spark.lake import Done, Lake, cause
+from rfm_spark.lake import Done, Lake, cause, damaged
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.kept_frames import Kept
 from rfm_spark.pipelines.published import COMPLETE, Published, define_views, greatest, published
@@ -132,7 +132,7 @@ def recorded(run: Run) -> Iterator[None]:
                 _publish(run)
         except Exception as error:
             fault = error if isinstance(error, RfmSparkError) else sources.cause(error, run.config.sources)
-            fault = fault or cause(error, f"run {run.run_id}")
+            fault = fault or cause(error, f"run {run.run_id}") or damaged(error)
             if not run.dry:
                 _write_failure(run, fault or RfmSparkError("an unexpected error; see the log"))
             if fault is error or fault is None:

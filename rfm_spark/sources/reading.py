@@ -122,8 +122,8 @@ def cause(error: Exception, sources: Iterable[Source]) -> RfmSparkError | None:
         for source in sources:
             if source.path and urlparse(fixed_part(source.path)).path in unquote(file[1]):
                 return InputError(unreadable_file(source, file[1]))
-    if damaged := _DAMAGED.search(text):
-        places = ", ".join(place(source) for source in sources if source.format == "parquet")
+    places = ", ".join(place(source) for source in sources if source.format == "parquet")
+    if places and (damaged := _DAMAGED.search(text)):
         return InputError(f"{damaged[0]} while reading {places}: a file is cut off or damaged; deliver it again")
     failure = _SQL_FAILURE.search(text)
     if failure and (failure[1] or "").endswith(".CHARSET"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e import faults
+from e2e.commands import rfm_spark
 from e2e.faults import FIRST, LATER, SECOND, SNAPSHOTS, TABLES, UNPUBLISHED
 from e2e.test_evolution import current, replayed
 
@@ -201,6 +202,16 @@ def test_a_full_disk(spark, config, undisturbed, tmp_path):
         tiny = faults.project(config, lake)
         assert_environment(lambda: tiny.segment(spark, as_of=SECOND), "the disk is full")
         assert faults.published(spark, tiny) == undisturbed.july
+
+
+@pytest.mark.slow_on_spark
+def test_a_lake_that_lost_a_table(spark, config, undisturbed, tmp_path):
+    lake = shutil.copytree(undisturbed.folder / "july", tmp_path / "lake")
+    shutil.rmtree(lake / "events")
+    tiny = faults.project(config, str(lake))
+    assert_environment(lambda: tiny.segment(spark, as_of=SECOND), "gone or damaged")
+    said = rfm_spark(spark, "show", config, "events", "--as-of", FIRST, "--lake", lake)
+    assert (said.code, "gone or damaged" in said.log) == (5, True)
 
 
 @pytest.mark.spark_only
