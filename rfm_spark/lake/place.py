@@ -29,6 +29,7 @@ class Place:
         self.spark, self.config = spark, config
         self._there: set[str] = set()
         self._types: dict[str, dict[str, str]] = {}  # of tables that were looked at and not written since
+        self._oldest: dict[str, int] = {}  # version that was read of a table, where frames are looked up when they run
 
     def __str__(self) -> str:
         return self.config.path or f"{self.config.catalog}.{self.config.schema_}"
@@ -50,7 +51,8 @@ class Place:
         if not self.config.path:
             return self.spark.table(self.identifier(table))
         if version is not None and not engines.of(self.spark).delta_sql:
-            _forget_newer_checkpoint(Path(without_scheme(self.path(table))), version)
+            oldest = self._oldest[table] = min(version, self._oldest.get(table, version))
+            _forget_newer_checkpoint(Path(without_scheme(self.path(table))), oldest)
         reader = self.spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
 

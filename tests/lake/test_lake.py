@@ -317,12 +317,16 @@ def _rest(spec):
 
 @pytest.mark.slow_on_spark
 def test_versions_before_a_checkpoint_are_still_read(lake_of):
-    """The log is gathered every ten commits, and each version is what it was."""
+    """The log is gathered every ten commits, and each version is what it was, to frames of before it was as well."""
     lake = lake_of("run")
     done = []
     for n in range(12):
         rows = lake.spark.createDataFrame([(str(n), n)], "key string, value bigint")
         done.append(lake.append(LOG, rows).version)
+        if n == 5:
+            sixth = lake.read("log", done[n])
+        if n >= 5:
+            assert sixth.count() == 6
     for n in (11, 3, 10, 0):
         assert lake.read("log", done[n]).count() == n + 1
 
