@@ -1,6 +1,6 @@
 """Why customers moved: each mover placed again, with one thing as it is now and all else as it was."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,10 +11,10 @@ from rfm_spark.config.attributes import used_attributes, used_names, used_predic
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.scoring import Segmentation
 from rfm_spark.cuts import Cuts
-from rfm_spark.pipelines.customer_metrics import MovedOn, measured_by
+from rfm_spark.pipelines.customer_metrics import measured_by
 from rfm_spark.pipelines.ingested import Ingested
-from rfm_spark.sql import Keep, stacked, union
-from rfm_spark.steps import activity, metrics, migrations, moved_sums, periods, scores, segments
+from rfm_spark.sql import Keep, stacked
+from rfm_spark.steps import metrics, migrations, periods, scores, segments
 from rfm_spark.steps.migrations import BEHAVIOUR, CUTS, LATE, RULES, TIME, in_turn
 
 # what a mover is measured by
@@ -48,12 +48,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Who (customer_key) has an event that an earlier snapshot had not seen, whether any may be dated before it, and
-    how the later metrics were moved on from the earlier, where they were."""
+    """Who (customer_key) has an event that an earlier snapshot had not seen, and whether any may be dated before it."""
 
     customers: DataFrame
     late: bool
-    moved: MovedOn | None = None
 
 
 def in_both(before: Snapshot, now: Snapshot) -> list[str]:
@@ -73,7 +71,7 @@ def placed_again(
         Where the criteria differ, cut-points fit to no other rules and count with them.
         Where nothing came since, nothing is late, and the earlier metrics stand for what is known.
     Events of movers who have unseen ones are read and shuffled by customer, once, or twice where the projects measure
-    otherwise; where the metrics were moved on, only those that are kept of it. Then the movers' metrics are, twice.
+    otherwise; then the movers' metrics are, twice.
     """
     alike = measured_by(before.config) == measured_by(now.config)
     there = {*before.metrics.columns, *now.metrics.columns}
@@ -158,21 +156,14 @@ def _measured(
 ) -> DataFrame:
     """One row a mover, with `<source>.<name>` for each column that rules or criteria use."""
     movers = checkpoint(moving.select("customer_key").distinct())
+    anew = movers if unseen is None else movers.join(unseen.customers, "customer_key", "left_semi")
     then, today = (one.metrics.join(movers, "customer_key", "left_semi") for one in (before, now))
-    moved, anew = None, movers
-    if unseen is not None and unseen.moved is not None:
-        moved, then = unseen.moved, checkpoint(then)
-    elif unseen is not None:
-        anew = movers.join(unseen.customers, "customer_key", "left_semi")
     new_attributes = [name for name in now.attributes if name not in before.attributes]
     known = then.join(anew, "customer_key", "left_semi").select(
         "customer_key", F.lit(None).cast("date").alias("profile_date"), *before.attributes
     )
     ages = ({_KNOWN: before.as_of} if late else {}) | {_AGED: now.as_of}
-    if moved is not None:
-        again = _moved_to(before, moved, then, known, ages, checkpoint)
-    else:
-        again = _measures_at(before.config, data, anew, known, before.as_of, ages, checkpoint)
+    again = _measures_at(before.config, data, anew, known, before.as_of, ages, checkpoint)
     if not alike:
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
         again |= _measures_at(now.config, data, anew, known, before.as_of, days, checkpoint)
@@ -222,44 +213,12 @@ def _measures_at(
     """The metrics of some customers' events before one date, as of several."""
     period = config.reference_period
     first = data.first_date(period)
-    done = _kept(data.activity(config.refunds.policy, seen_until, customers), days, checkpoint)
+    done = data.activity(config.refunds.policy, seen_until, customers)
+    if len(days) > 1:
+        done = checkpoint(done)
     return {
         source: metrics.metrics(done, known, periods.boundaries(period, day, first)) for source, day in days.items()
     }
-
-
-def _moved_to(
-    before: Snapshot,
-    moved: MovedOn,
-    then: DataFrame,
-    known: DataFrame,
-    days: Mapping[str, date],
-    checkpoint: Keep,
-) -> dict[str, DataFrame]:
-    """As `_measures_at`, moved on from the earlier metrics; as of their own date of those alone that differ from them.
-
-    No event is read but those of the histories.
-    """
-    period, policy = before.config.reference_period, before.config.refunds.policy
-    touched = checkpoint(moved_sums.without_new(moved.touched).join(then, "customer_key", "left_semi"))
-    anew = touched.filter("recompute").select("customer_key")
-    done = None
-    if moved.histories is not None:
-        seen = activity.histories(moved.histories, anew)
-        done = _kept(activity.activity(seen, policy, before.as_of), days, checkpoint)
-    measured = {}
-    for source, day in days.items():
-        boundaries = periods.boundaries(period, day, None)
-        summed = [] if done is None else [metrics.sums(done, boundaries)]
-        if day != before.as_of:
-            summed.append(moved_sums.moved(then, touched, period.sub_periods))
-        who = known if day != before.as_of else known.join(anew, "customer_key", "left_semi")
-        measured[source] = metrics.from_sums(union(summed), who, boundaries)
-    return measured
-
-
-def _kept(frame: DataFrame, uses: Collection[str], checkpoint: Keep) -> DataFrame:
-    return checkpoint(frame) if len(uses) > 1 else frame
 
 
 def _rules(segmentation: Segmentation) -> list[tuple]:

@@ -8,12 +8,12 @@ from pyspark.sql import functions as F
 
 from rfm_spark import __version__, engines
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.pipelines.counts import EVENTS_SEEN
+from rfm_spark.pipelines.counts import EVENTS_SEEN, LATE
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.sql import union
-from rfm_spark.steps import activity, metrics, moved_sums, periods
+from rfm_spark.steps import metrics, moved_sums, periods
 
 _LONGEST_STEP = timedelta(days=31)  # a longer one touches nearly everybody
 # of the customers, whose histories cost less than everybody's; fewer where their plan is compiled beside the other
@@ -26,28 +26,13 @@ def measured_by(config: ProjectConfig) -> tuple:
     return config.reference_period, config.refunds, config.timezone, config.currency
 
 
-@dataclass(frozen=True)
-class MovedOn:
-    """How metrics were moved on from those of an earlier snapshot.
-
-    `touched`, of `moved_sums`; whether anybody has a late event; `histories`, all events that are known of whoever had
-    to be recomputed, None where nobody had.
-    """
-
-    touched: DataFrame
-    late: bool
-    histories: DataFrame | None
-
-
-def customer_metrics(
-    run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published
-) -> tuple[DataFrame, MovedOn | None]:
-    """The metrics of every customer as of the run's date, the same cells whichever way they are made; and how they
-    were moved on, where they were.
+def customer_metrics(run: Run, data: Ingested, profiles: DataFrame | None, earlier: Published) -> DataFrame:
+    """The metrics of every customer as of the run's date; the same cells whichever way they are made.
 
     Reads: all events, or where an earlier snapshot can be moved on, those of the days that enter or leave a sub-period
         and the histories of the customers who have an order there.
-    Records: customer_metrics.moved and customer_metrics.recomputed, the customers of either way; `EVENTS_SEEN`.
+    Records: customer_metrics.moved and customer_metrics.recomputed, the customers of either way; where some were
+        moved, `LATE`; `EVENTS_SEEN`.
     """
     period = run.config.reference_period
     boundaries = periods.boundaries(period, run.as_of, data.first_date(period))
@@ -57,16 +42,10 @@ def customer_metrics(
         run.counts[EVENTS_SEEN] = seen
     moves = seen is not None and not period.all and data.shared is None  # of what is shared the sums cost less
     before = _earlier(run, earlier) if moves else None
-    policy = run.config.refunds.policy
-    moved = _moved_on(run, data, boundaries, before, seen) if before is not None and seen is not None else None
-    if before is not None and moved is not None:
-        summed = moved_sums.moved(before.frame, moved.touched, period.sub_periods)
-        if moved.histories is not None:
-            again = metrics.sums(activity.activity(moved.histories, policy, run.as_of), boundaries)
-            summed = union([summed, again])
-    else:
-        summed = metrics.sums(data.activity(policy, run.as_of), boundaries)
-    return metrics.from_sums(summed, profiles, boundaries), moved
+    summed = _moved(run, data, boundaries, before, seen) if before is not None and seen is not None else None
+    if summed is None:
+        summed = metrics.sums(data.activity(run.config.refunds.policy, run.as_of), boundaries)
+    return metrics.from_sums(summed, profiles, boundaries)
 
 
 @dataclass(frozen=True)
@@ -92,8 +71,8 @@ def _earlier(run: Run, now: Published) -> _Earlier | None:
     return _Earlier(newest, row["counts"][EVENTS_SEEN], row["counts"]["customer_metrics.rows"], frame)
 
 
-def _moved_on(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, seen: int) -> MovedOn | None:
-    """What moves the sums on, or None where too many would have to be recomputed, or events were not just added."""
+def _moved(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlier, seen: int) -> DataFrame | None:
+    """The sums of every customer, or None where too many would have to be recomputed, or events were not just added."""
     period, policy = run.config.reference_period, run.config.refunds.policy
     unseen = run.lake.appended_by("events", earlier.events, seen)
     if unseen is None:
@@ -104,8 +83,9 @@ def _moved_on(run: Run, data: Ingested, boundaries: list[date], earlier: _Earlie
     few = _FEW_COMPILED if engines.of(run.spark).compiles else _FEW
     if recomputed > min(few * earlier.customers, _BROADCAST):
         return None
-    run.counts["customer_metrics.recomputed"] = recomputed
+    run.counts |= {"customer_metrics.recomputed": recomputed, LATE: late}
+    moved = moved_sums.moved(earlier.frame, touched, period.sub_periods)
     if not recomputed:
-        return MovedOn(touched, False, None)
+        return moved
     who = F.broadcast(touched.filter("recompute").select("customer_key"))
-    return MovedOn(touched, late > 0, run.keep(activity.histories(data.events, who)))
+    return union([moved, metrics.sums(data.activity(policy, run.as_of, who), boundaries)])

@@ -17,8 +17,7 @@ from rfm_spark.errors import ConfigError, ConflictError, InputError
 from rfm_spark.lake import where_files_are_gone
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.causes import Snapshot, Unseen, placed_again
-from rfm_spark.pipelines.counts import DEPARTED, EVENTS_SEEN, POPULATION, unassigned_in
-from rfm_spark.pipelines.customer_metrics import MovedOn
+from rfm_spark.pipelines.counts import DEPARTED, EVENTS_SEEN, LATE, POPULATION, unassigned_in
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.published import SNAPSHOT_JOBS, Published, published
 from rfm_spark.pipelines.run_record import Run
@@ -32,15 +31,15 @@ _NAMED = 12  # snapshots in a message
 @dataclass(frozen=True)
 class _Pair:
     """Two snapshots and what came between: all that is known as the later one is made, the versions of `events` that
-    either saw (None where that is not told), the runs that completed between the two, and how the later metrics were
-    moved on from the earlier ones, where they were."""
+    either saw (None where that is not told), the runs that completed between the two, and how many customers have an
+    event that came late, where they were counted."""
 
     before: Snapshot
     now: Snapshot
     data: Ingested
     seen: tuple[int | None, int | None]
     runs: frozenset[str]
-    moved: MovedOn | None = None
+    late: int | None = None
 
 
 def evolve(
@@ -49,14 +48,12 @@ def evolve(
     before: Snapshot | None,
     now: Snapshot,
     data: Ingested,
-    moved: MovedOn | None,
     unassigned: Mapping[str, tuple],
 ) -> None:
     """Write what changed since the newest earlier snapshot, and since the one that was current.
 
     Reads: `before`, of `previous`; `now`, this run's snapshot as it was written; `data`, all that the run sees;
-        `moved`, how the metrics of `before` were moved on to today's; `unassigned`, (customers, money) in no segment
-        of each segmentation that has such.
+        `unassigned`, (customers, money) in no segment of each segmentation that has such.
     Movers are measured and placed again; of the others only counts are taken. Nothing is shuffled whole but where
     somebody is gone.
     """
@@ -69,7 +66,7 @@ def evolve(
     rows: list[tuple] = []
     changed = None
     if before is not None:
-        changed, found = _since(run, earlier, _with(run, earlier, before, now, data, moved), populations)
+        changed, found = _since(run, earlier, _with(run, earlier, before, now, data, run.counts.get(LATE)), populations)
         rows = [(before.as_of, run.as_of, *row) for row in migrations.with_stayers(found, present)]
         run.counts[DEPARTED] = sum(row["customers"] for row in found if row["to_segment"] == migrations.GONE)
     run.lake.replace(
@@ -150,13 +147,13 @@ def _of(earlier: Published, table: str, day: date) -> DataFrame:
 
 
 def _with(
-    run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested, moved: MovedOn | None = None
+    run: Run, earlier: Published, before: Snapshot, now: Snapshot, data: Ingested, late: int | None = None
 ) -> _Pair:
     """A published snapshot and the one that the run makes."""
     made = earlier.made(before.as_of)
     between = {row["run_id"] for row in earlier.runs if row["ended_at"] > made["ended_at"]}
     seen = made["counts"].get(EVENTS_SEEN), run.counts.get(EVENTS_SEEN)
-    return _Pair(before, now, data, seen, frozenset({*between, run.run_id}), moved)
+    return _Pair(before, now, data, seen, frozenset({*between, run.run_id}), late)
 
 
 def _since(
@@ -227,8 +224,7 @@ def _unseen(run: Run, pair: _Pair) -> Unseen | None:
     if runs:
         new |= F.col("ingested_run_id").isin(sorted(runs))
     rows = pair.data.events.filter(new & (F.col("event_date") < F.lit(pair.now.as_of)))
-    late = bool(runs) if pair.moved is None else pair.moved.late
-    return Unseen(rows.select("customer_key").distinct(), late, pair.moved)
+    return Unseen(rows.select("customer_key").distinct(), late=bool(runs) if pair.late is None else pair.late > 0)
 
 
 def _rekeyed(run: Run, pair: _Pair) -> DataFrame | None:
@@ -242,10 +238,13 @@ def _rekeyed(run: Run, pair: _Pair) -> DataFrame | None:
 
 
 def _known_before(earlier: Published, before: Snapshot) -> DataFrame | None:
-    """Whom snapshots before the earlier one held; None where nobody ever left, so that nobody can have returned."""
-    made = [row["counts"] for row in earlier.runs if row["job"] in SNAPSHOT_JOBS]
-    told = [counts for counts in made if any(name.startswith(POPULATION) for name in counts)]
-    if len(told) == len(made) and not any(counts.get(DEPARTED) for counts in told):
+    """Whom snapshots before the earlier one held; None where nobody can have returned: all were made in turn, of the
+    same segmentations, and nobody ever left."""
+    made = [row for row in earlier.runs if row["job"] in SNAPSHOT_JOBS]
+    days = [row["as_of"] for row in made]
+    told = {frozenset(name for name in row["counts"] if name.startswith(POPULATION)) for row in made}
+    in_turn = days == sorted(days) and len(told) == 1 and told != {frozenset()}
+    if in_turn and not any(row["counts"].get(DEPARTED) for row in made):
         return None
     segments = earlier.read("customer_segments")
     assert segments is not None

@@ -16,7 +16,7 @@ from rfm_spark.lake import Written
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import counts, drift
 from rfm_spark.pipelines.causes import Snapshot
-from rfm_spark.pipelines.customer_metrics import MovedOn, customer_metrics
+from rfm_spark.pipelines.customer_metrics import customer_metrics
 from rfm_spark.pipelines.evolution import evolve, previous
 from rfm_spark.pipelines.ingested import Ingested
 from rfm_spark.pipelines.newest_predictions import with_predictions
@@ -38,7 +38,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     frozen = _frozen(earlier, planned, cut_points_from)
     _resolve(run, [data.profiles] if data.profiles is not None else [])
     with run.stage("metrics") as stage:
-        written, moved = _measure(run, data, earlier)
+        written = _measure(run, data, earlier)
         customers = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))
         stage.rows = run.counts["customer_metrics.rows"] = written.rows
         recomputed = run.counts.setdefault("customer_metrics.recomputed", written.rows)
@@ -77,7 +77,7 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
         made = Snapshot(run.as_of, config, cuts, customers, now)
         if before is not None:
             drift.gate(run, earlier, before, made)
-        evolve(run, earlier, before, made, data, moved, done.unassigned)
+        evolve(run, earlier, before, made, data, done.unassigned)
         stage.rows = sum(row["customers"] for row in run.migrations if row["cause"] != "none")
 
 
@@ -121,11 +121,11 @@ def _require_types(run: Run, used: Mapping[str, Collection[str]]) -> None:
             )
 
 
-def _measure(run: Run, data: Ingested, earlier: Published) -> tuple[Written, MovedOn | None]:
+def _measure(run: Run, data: Ingested, earlier: Published) -> Written:
     config = run.config
     attributes = used_attributes(config)
     known = data.profiles.select("customer_key", "profile_date", *attributes) if data.profiles is not None else None
-    measured, moved = customer_metrics(run, data, known, earlier)
+    measured = customer_metrics(run, data, known, earlier)
     frame = metrics.with_criteria_resolved(with_predictions(run, earlier, measured), config.criteria)
     spec = schemas.customer_metrics(config.reference_period.sub_periods).with_columns(
         *(Column(name, "double", f"criterion {name}") for name in _own_criteria(config)),
@@ -133,7 +133,7 @@ def _measure(run: Run, data: Ingested, earlier: Published) -> tuple[Written, Mov
         *(Column(name, "double", "prediction at or before the snapshot") for name in used_predictions(config)),
     )
     try:
-        return run.lake.replace(spec, frame, {"snapshot_date": run.as_of}), moved
+        return run.lake.replace(spec, frame, {"snapshot_date": run.as_of})
     except Exception as error:
         if metrics.TOO_MUCH_MONEY not in str(error):
             raise

@@ -9,8 +9,6 @@ from rfm_spark.config.models import RefundPolicy
 from rfm_spark.schemas import MONEY
 from rfm_spark.sql import negated
 
-_READ = ("customer_key", "order_id", "event_date", "event_type", "amount", "duration_seconds")
-
 
 def activity(events: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:
     """One row an order, or a customer's day of contacts and of refunds that belong to no order.
@@ -33,13 +31,8 @@ def by_customer(events: DataFrame) -> DataFrame:
 
     One shuffle, of events by customer_key.
     """
-    return events.select(*_READ).repartition("customer_key")
-
-
-def histories(events: DataFrame, customers: DataFrame) -> DataFrame:
-    """All events of some customers (a frame of customer_key), with the columns that `activity` reads. No shuffle of
-    events, where the customers are broadcast."""
-    return events.select(*_READ, "event_month").join(customers, "customer_key", "left_semi")
+    columns = ("customer_key", "order_id", "event_date", "event_type", "amount", "duration_seconds")
+    return events.select(*columns).repartition("customer_key")
 
 
 def settled(rows: DataFrame, policy: RefundPolicy, as_of: date) -> DataFrame:

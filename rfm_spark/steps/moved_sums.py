@@ -12,8 +12,6 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.models import RefundPolicy
 
-_MOVED = ("contacts", "engagements", "duration_seconds")
-_FLAGS = ("recompute", "recompute_aged", "late")
 _WIDE_MONEY = "decimal(38,2)"  # of a sum, as `metrics.sums` has it
 
 
@@ -25,9 +23,8 @@ def touched(
     Reads: events; `before` and `after`, the boundaries of the earlier snapshot and of this one, as many; `unseen`, the
         runs that brought events since the earlier snapshot read them.
     Returns: customer_key; recompute, whether the whole history must be summed anew; else by how much contacts,
-        engagements and duration_seconds of the reference period change, and last_contact_date (null: as it was). The
-        first four again, `<name>_aged`, as they would be without the events since the earlier as_of; and late, whether
-        an event came late: dated before the earlier as_of, brought by an unseen run.
+        engagements and duration_seconds of the reference period change, and last_contact_date (null: as it was); late,
+        whether an event came late: dated before the earlier as_of, brought by an unseen run.
     Rules: recomputed is who has a purchase, or a refund unless the policy ignores them, in any window, or a late event.
     One shuffle, of a row a customer and task. Reads the months that windows lie in, and the files of unseen runs.
     """
@@ -38,23 +35,26 @@ def touched(
     moving = enters | leaves
     for window in inner:
         moving |= window
-    old = day < F.lit(before[-1])
-    moved, moved_aged = (_changes(times) for times in (_times(enters) - _times(leaves), -_times(leaves & old)))
+    contact, engagement = F.col("event_type") == "contact", F.col("event_type") == "engagement"
+    times = enters.cast("bigint") - leaves.cast("bigint")
+    none = F.lit(0).cast("bigint")
     moves = events.filter(moving & month.isin(_months(before, after))).select(
         "customer_key",
         is_order.alias("recompute"),
-        (is_order & old).alias("recompute_aged"),
+        F.when(contact, times).otherwise(none).alias("contacts"),
+        F.when(engagement, times).otherwise(none).alias("engagements"),
+        (times * F.coalesce("duration_seconds", none)).alias("duration_seconds"),
+        F.when(enters & (contact | engagement), day).alias("last_contact_date"),
         F.lit(False).alias("late"),
-        *(change.alias(name) for name, change in moved.items()),
-        *(change.alias(f"{name}_aged") for name, change in moved_aged.items()),
-        F.when(enters & F.col("event_type").isin("contact", "engagement"), day).alias("last_contact_date"),
     )
     if unseen:
-        late = events.filter(F.col("ingested_run_id").isin(sorted(unseen)) & old).select("customer_key")
-        moves = moves.unionByName(late.withColumns(dict.fromkeys(_FLAGS, F.lit(True))), allowMissingColumns=True)
+        is_late = F.col("ingested_run_id").isin(sorted(unseen)) & (day < F.lit(before[-1]))
+        late = events.filter(is_late).select("customer_key")
+        flags = {"recompute": F.lit(True), "late": F.lit(True)}
+        moves = moves.unionByName(late.withColumns(flags), allowMissingColumns=True)
     return moves.groupBy("customer_key").agg(
-        *(F.max(name).alias(name) for name in (*_FLAGS, "last_contact_date")),
-        *(F.sum(name).alias(name) for name in (*_MOVED, *(f"{name}_aged" for name in _MOVED))),
+        *(F.max(name).alias(name) for name in ("recompute", "last_contact_date", "late")),
+        *(F.sum(name).alias(name) for name in ("contacts", "engagements", "duration_seconds")),
     )
 
 
@@ -94,11 +94,7 @@ def moved(earlier: DataFrame, touched: DataFrame, sub_periods: int) -> DataFrame
     return stayed.unionByName(came, allowMissingColumns=True)
 
 
-def without_new(touched: DataFrame) -> DataFrame:
-    """A frame of `touched`, as it would be if nothing had happened since the earlier as_of: time alone passed."""
-    changes = [F.col(f"{name}_aged").alias(name) for name in ("recompute", *_MOVED)]
-    aged = touched.select("customer_key", *changes, F.lit(None).cast("date").alias("last_contact_date"))
-    return aged.filter(" or ".join(["recompute", *(f"{name} <> 0" for name in _MOVED)]))
+_MOVED = ("contacts", "engagements", "duration_seconds")
 
 
 def _first_in_period() -> Column:
@@ -106,18 +102,6 @@ def _first_in_period() -> Column:
     orders = F.col("frequency")
     days = F.round(F.coalesce("mean_gap_days", F.lit(0.0)) * (orders - 1)).cast("int")
     return F.when(orders > 0, F.date_sub("last_order_date", days))
-
-
-def _changes(times: Column) -> dict[str, Column]:
-    """By how much an event changes each of _MOVED that it counts for so many times."""
-    none = F.lit(0).cast("bigint")
-    one_each = {"contacts": "contact", "engagements": "engagement"}
-    counts = {name: F.when(F.col("event_type") == kind, times).otherwise(none) for name, kind in one_each.items()}
-    return counts | {"duration_seconds": times * F.coalesce("duration_seconds", none)}
-
-
-def _times(condition: Column) -> Column:
-    return condition.cast("bigint")
 
 
 def _within(start: date, end: date) -> Column:

@@ -307,7 +307,8 @@ def test_projects_that_change_what_they_name(spark, tmp_path):
     assert {row["cause"] for row in moved} == {"rules"}
     assert [row for row in dry.migrations if row["cause"] != "none"] == moved
     last = project(*by_city, other=True)
-    last.segment(spark, as_of=SEPTEMBER)
+    done = last.segment(spark, as_of=SEPTEMBER)
+    assert {row["cause"] for row in done.migrations if row["segmentation"] == "other"} == {"returned"}
     assert replayed(last, spark) == current(last, spark)
     first = last.read(spark, "segment_changes").filter("segmentation = 'other'")
     assert {str(row["from_snapshot"]) for row in first.collect()} <= {"None", str(JULY)}

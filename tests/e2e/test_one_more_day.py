@@ -93,7 +93,7 @@ def test_causes_are_those_of_all_events(spark, shop, monkeypatch):
     project = shop({"in/2.csv": NEXT_DAY}, segmentations=segmentations)
     project.run(spark, as_of=NEXT)
     moves = _moves(project, spark)
-    monkeypatch.setattr(customer_metrics, "_moved_on", lambda *_: None)
+    monkeypatch.setattr(customer_metrics, "_moved", lambda *_: None)
     assert ways(project.segment(spark, as_of=NEXT)) == (0, 25)
     assert _moves(project, spark) == moves
     assert {move[-3] for move in moves} >= {"late_data", "time_passing", "behaviour"}  # or nothing was shown
