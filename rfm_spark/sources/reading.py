@@ -15,8 +15,9 @@ from pyspark.sql import types as T
 from rfm_spark import databases, engines
 from rfm_spark.config.source import Source
 from rfm_spark.errors import ConfigError, EnvironmentFault, InputError, RfmSparkError
+from rfm_spark.paths import is_elsewhere
 from rfm_spark.session import JAVA_CHARSETS
-from rfm_spark.sources import by_file, database_rows, parquet_files
+from rfm_spark.sources import by_file, database_rows, delta_tables, parquet_files
 from rfm_spark.sources.columns import (
     CORRUPT,
     FILE,
@@ -106,7 +107,11 @@ def _load_table(spark: SparkSession, source: Source) -> DataFrame:
     if source.format == "table":
         frame = spark.read.options(**options_of(source)).table(str(source.table))
     else:
-        frame = spark.read.format("delta").options(**options_of(source)).load(source.path)
+        path, options = str(source.path), options_of(source)
+        frame = spark.read.format("delta").options(**options).load(path)
+        by_statistics = not engines.of(spark).delta_sql and not is_elsewhere(path)
+        if by_statistics and delta_tables.is_misread(path, options):
+            frame = delta_tables.delta_frame(spark, path, options, frame.schema)
     frame.schema  # noqa: B018 - over Connect it is asked for only now
     return frame.withColumn(FILE, F.lit(None).cast("string"))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from pyspark.sql import functions as F
 
 from rfm_spark import sources
@@ -182,6 +183,19 @@ def test_no_number_beside_one_number(spark, tmp_path):
     file = pa.table({"id": [1.0, float("nan"), None], "at": ["2024"] * 3, "n": [2.5, 2.5, float("nan")]})
     found = sources.read(spark, parquet(tmp_path / "in", [file])).select("c_source_customer_id", "c_amount")
     assert sorted(map(str, map(tuple, found.collect()))) == ["(1.0, 2.5)", "(None, nan)", "(nan, 2.5)"]
+
+
+@pytest.mark.parametrize("version", [None, "0"])
+def test_no_number_beside_one_number_in_a_delta_table(spark, tmp_path, version):
+    file = pa.table({"id": ["a", "b"], "at": ["2024"] * 2, "n": [2.5, float("nan")]})
+    write_deltalake(tmp_path / "in", file)
+    write_deltalake(tmp_path / "in", pa.table({"id": ["c"], "at": ["2024"], "n": [2.5]}), mode="append")
+    options = {"versionAsOf": version} if version else {}
+    told = {"format": "delta", "path": str(tmp_path / "in"), "options": options}
+    source = parquet(tmp_path / "none", []).model_copy(update=told)
+    found = sources.read(spark, source).select("c_source_customer_id", "c_amount")
+    expected = ["('a', 2.5)", "('b', nan)", *([] if version else ["('c', 2.5)"])]
+    assert sorted(map(str, map(tuple, found.collect()))) == expected
 
 
 def test_times_in_nanoseconds_and_categories_as_pandas_writes_them(spark, tmp_path):

@@ -1,0 +1,57 @@
+"""Delta tables of others, read by `deltalake` inside the engine where its own reader goes by statistics alone.
+
+Those leave NaN out: beside it in a file, the only other value of a column would be that of all rows.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from rfm_spark.sources.text_files import each_file, one_task_a_file
+
+_BATCH_ROWS = 65_536
+
+
+def is_misread(path: str, options: Mapping[str, str]) -> bool:
+    """Whether a file of the table may have NaN that its statistics do not tell of."""
+    import pyarrow as pa
+
+    files = pa.table(_table(path, options).get_add_actions(flatten=True))
+    bounds = {name.removeprefix("min.") for name in files.column_names if name.startswith("min.")}
+    return any(
+        low == high is not None
+        for name in bounds
+        if pa.types.is_floating(files[f"min.{name}"].type) and f"max.{name}" in files.column_names
+        for low, high in zip(files[f"min.{name}"].to_pylist(), files[f"max.{name}"].to_pylist(), strict=True)
+    )
+
+
+def delta_frame(spark: SparkSession, path: str, options: Mapping[str, str], schema: T.StructType) -> DataFrame:
+    """One row a row of the table, with the columns of `schema`, by one task."""
+    batches = partial(_batches, to_arrow_schema(schema, timezone="UTC"), dict(options))
+    return one_task_a_file(spark, [path]).mapInArrow(partial(each_file, batches), schema)
+
+
+def _batches(schema: Any, options: Mapping[str, str], path: str) -> Iterator[Any]:
+    import pyarrow as pa
+
+    names: Sequence[str] = schema.names
+    for batch in _table(path, options).to_pyarrow_dataset().to_batches(columns=list(names), batch_size=_BATCH_ROWS):
+        arrays = [batch.column(field.name).cast(field.type, safe=False) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _table(path: str, options: Mapping[str, str]) -> Any:
+    """The table as it was read: as it is, or at the version or time that the options name."""
+    from deltalake import DeltaTable
+
+    table, named = DeltaTable(path), {name.lower(): value for name, value in options.items()}
+    if version := named.get("versionasof"):
+        table.load_as_version(int(version))
+    elif time := named.get("timestampasof"):
+        table.load_as_version(time)
+    return table
