@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serial
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
 LABEL_PATTERN = r"^\w[\w .-]*$"
+SEGMENT_PATTERN = r"^\w[\w .,'’&/+()-]*$"
 TEXT_PATTERN = r"\S"
 
 
@@ -21,6 +22,7 @@ def _day(value: Any) -> Any:
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Label = Annotated[str, Field(pattern=LABEL_PATTERN)]
 PartitionLabel = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=80)]  # a folder's name has 255 bytes at most
+SegmentName = Annotated[str, Field(pattern=SEGMENT_PATTERN)]
 Text = Annotated[str, Field(pattern=TEXT_PATTERN)]
 Texts = Annotated[list[Text], Field(min_length=1)]
 Day = Annotated[date, BeforeValidator(_day)]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rfm_spark.config.base import Day, Expression, Label, Model, Name, PartitionLabel, Text
+from rfm_spark.config.base import Day, Expression, Label, Model, Name, PartitionLabel, SegmentName, Text
 from rfm_spark.config.databases import Secret
 from rfm_spark.config.source import EventKind
 
@@ -122,7 +122,7 @@ class Campaign(Model):
 
     name: PartitionLabel
     question: Text | None = None
-    segments: dict[Label, list[Label]] = Field(
+    segments: dict[Label, list[SegmentName]] = Field(
         default={}, description="one segmentation: its segments; not needed with an assignment"
     )
     channel: Text | None = Field(default=None, description="such as email or sms; consent is by channel")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rfm_spark.config.base import Day, Label, Model, Name, PartitionLabel, Text
+from rfm_spark.config.base import Day, Model, Name, PartitionLabel, SegmentName, Text
 from rfm_spark.cuts import Cutting
 
 STANDARD_CRITERIA: dict[str, dict[str, str]] = {
@@ -96,7 +96,7 @@ class Action(Model):
 class Segment(Model):
     """One rule of a segmentation; the first that holds wins."""
 
-    name: Label
+    name: SegmentName
     question: Text | None = None
     when: Text | None = None
     otherwise: Literal[True] | None = None

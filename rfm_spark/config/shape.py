@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rfm_spark.config.base import LABEL_PATTERN, NAME_PATTERN
+from rfm_spark.config.base import LABEL_PATTERN, NAME_PATTERN, SEGMENT_PATTERN
 from rfm_spark.config.json_schema import Schema, json_schema
 from rfm_spark.config.tree import join
 from rfm_spark.config.words import did_you_mean, found, listed, near
@@ -146,6 +146,7 @@ def _choices(schemas: list[Schema]) -> list[str]:
 _PATTERNS = {
     NAME_PATTERN: "a name of a-z, 0-9 and _ that starts with a letter",
     LABEL_PATTERN: "a name of letters, digits, spaces, _ . and - that starts with a letter or digit",
+    SEGMENT_PATTERN: "a name of letters, digits, spaces and _.,'’&/+()- that starts with a letter or digit",
 }
 _TYPES = {"boolean": "true or false", "null": "nothing"}
 

@@ -298,8 +298,12 @@ def test_projects_that_change_what_they_name(spark, tmp_path):
         orders = bad.source_of("orders", "orders/*.csv")
         return Project.load(bad.project_file(tmp_path, [orders, source], segmentations=segmentations))
 
-    by_city = (("key", "customer_key like 'c1%'"), ("a", "city = 'A'"), ("rest", None))
-    by_variant = (("key", "customer_key like 'c1%' and variant <> 'v1'"), ("a", "r >= 3"), ("rest", None))
+    by_city = (("key", "customer_key like 'c1%'"), ("can't lose (& co.)", "city = 'A'"), ("rest", None))
+    by_variant = (
+        ("key", "customer_key like 'c1%' and variant <> 'v1'"),
+        ("can't lose (& co.)", "r >= 3"),
+        ("rest", None),
+    )
     project(*by_city, other=True).run(spark, as_of=JULY)
     dry = project(*by_variant, other=False).run(spark, as_of=AUGUST, dry_run=True)
     done = project(*by_variant, other=False).segment(spark, as_of=AUGUST)
