@@ -19,7 +19,7 @@ from rfm_spark import engines
 from rfm_spark.local import local_frame
 
 ALL, NONE = "all", "(none)"
-EXACT_UP_TO = 5_000_000  # values of all columns: some hundred megabytes of a task
+EXACT_UP_TO = 8_000_000  # values of all columns: some hundred megabytes of a task
 
 
 @dataclass(frozen=True)

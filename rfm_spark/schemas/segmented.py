@@ -47,7 +47,7 @@ CUT_POINTS = TableSpec(
         required("method", "string", "approx_quantile, interpolated, fixed or frozen"),
         Column("relative_error", "double", "of the stored value, in rank; 0 where it is exact", "share of customers"),
         Column("customers", "bigint", "customers it was fitted on", "customers"),
-        Column("distinct_values", "bigint", "distinct values among them; above 5 million values, within 5 %"),
+        Column("distinct_values", "bigint", "distinct values among them; above 8 million values, within 5 %"),
         Column("attainable_scores", "array<int>", "scores that occur among them; ties can leave some out"),
     ),
     ("snapshot_date", "segmentation", "criterion", "group", "position"),
