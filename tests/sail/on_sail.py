@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-JOBS = ["against_oracle", "commands", "currencies", "faults", "published_numbers", "scoring", "segment"]  # whole ones
+OF_MANY_RUNS = "(on_sail or slow_on_spark)"  # marks of tests that run here alone
 COMMAND = Path(sys.executable).with_name("rfm-spark")
 
 

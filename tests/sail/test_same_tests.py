@@ -1,15 +1,33 @@
-"""The tests of steps, of the lake and of bad input again, on Sail; and whole jobs, against the oracle too."""
+"""What runs on Spark again, on Sail: tests of steps, the lake and bad input, and whole jobs, against the oracle too.
+
+So the default suite shows each test on one engine, and `scripts/test --all` nearly all on either.
+"""
 
 import pytest
-from sail.on_sail import JOBS, run
+from sail.on_sail import OF_MANY_RUNS, ROOT, run
 
+pytestmark = pytest.mark.slow
 LAKE = [f"tests/lake/test_{name}.py" for name in ("databases", "lake", "sources", "upkeep")]
+JOBS = [  # whole ones
+    f"tests/e2e/test_{name}.py"
+    for name in ("against_oracle", "commands", "currencies", "faults", "published_numbers", "scoring", "segment")
+]
+MARKS = ("mark.on_sail", "mark.slow_on_spark")
+BESIDE = [
+    f"tests/e2e/{file.name}"
+    for file in sorted((ROOT / "tests" / "e2e").glob("test_*.py"))
+    if any(mark in file.read_text(encoding="utf-8") for mark in MARKS)
+]
+OTHERS = f"not {OF_MANY_RUNS} and not cluster"
 
 
 def test_steps_lake_and_bad_input():
-    run("tests/steps", *LAKE, "tests/e2e/test_bad_input.py", "-m", "not slow and not cluster")
+    run("tests/steps", *LAKE, "tests/e2e/test_bad_input.py", "-m", f"{OTHERS} and not slow")
 
 
-@pytest.mark.slow
 def test_whole_jobs():
-    run(*(f"tests/e2e/test_{name}.py" for name in JOBS), "-m", "not cluster")
+    run(*JOBS, "-m", OTHERS)
+
+
+def test_those_beside_jobs_of_many_runs():
+    run(*(file for file in BESIDE if file not in JOBS), "-m", f"{OTHERS} and not slow")
