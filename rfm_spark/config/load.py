@@ -20,7 +20,7 @@ _REPAIRS = 5
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # sections that names in SQL are of: attributes, criteria, sub-periods, and which criteria a segmentation scores
 _DECLARES_NAMES = re.compile(
-    r"\(top\)|sources(\[\d+\](\.(kind|attributes|types)\b.*)?)?|criteria|reference_period.*|segmentations\[\d+\]\.criteria.*"
+    r"\(top\)|sources(\[\d+\](\.(columns|event_type|(kind|attributes|types)\b.*))?)?|criteria|reference_period.*|segmentations\[\d+\]\.criteria.*"
 )
 
 

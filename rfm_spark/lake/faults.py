@@ -27,12 +27,13 @@ _OTHER_FEATURES = "Unsupported table features required"
 _NOT_KEPT = "|".join(  # of a data file, and of a commit, as Spark and as Sail say it
     (
         "FileNotFound",
-        "[Ff]ile.* does not exist",
+        r"\b[Ff]ile\b.* does not exist",
         "Object at location .* not found",
         "Cannot time travel Delta table",
         "Missing commit file",
     )
 )
+_OF_A_RUN = r"blockmgr-|shuffle_\d|/rfm_spark-"  # what an engine or a run has put aside for itself
 _DAMAGED = f"{_NOT_KEPT}|TableNotFoundError|Invalid JSON in log record"
 
 
@@ -72,10 +73,12 @@ def cause(error: Exception, what: str) -> RfmSparkError | None:
 
 def damaged(error: Exception) -> EnvironmentFault | None:
     """The cause behind an exception of the engine where files that belong to the newest tables are not as they were."""
-    if isinstance(error, OSError) or not re.search(_DAMAGED, f"{type(error).__name__} {error}"):
+    told = f"{type(error).__name__} {error}"
+    if isinstance(error, OSError) or re.search(_OF_A_RUN, told) or not re.search(_DAMAGED, told):
         return None
     return EnvironmentFault(
-        "files of a Delta table are gone or damaged, which no command does: put them back, or take another lake"
+        "files of a Delta table are gone or damaged: run again, or where that says the same, put them back or take "
+        "another lake"
     )
 
 

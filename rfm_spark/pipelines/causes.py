@@ -6,6 +6,7 @@ from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from rfm_spark.config.attributes import used_attributes, used_names, used_predictions
 from rfm_spark.config.models import ProjectConfig
@@ -132,7 +133,8 @@ def _variants(name: str, before: Snapshot, now: Snapshot, *, alike: bool, late: 
     yield _Variants(then, old, before.config, of_late | {TIME: _AGED} | ({BEHAVIOUR: _NOW} if alike else {}))
     of_cuts = {CUTS: _BEFORE} | ({in_turn(CUTS): _KNOWN} if late else {}) if same_form and old != new else {}
     if same_rules:
-        yield _Variants(then, new, before.config, of_cuts | {in_turn(TIME): aged})
+        if of_cuts:
+            yield _Variants(then, new, before.config, of_cuts | {in_turn(TIME): aged})
         return
     if of_cuts:
         yield _Variants(then, new, before.config, of_cuts)
@@ -168,9 +170,10 @@ def _measured(
         days = {_RULED: before.as_of, _RULED_AGED: now.as_of}
         again |= _measures_at(now.config, data, anew, known, before.as_of, days, checkpoint)
     frames = {_BEFORE: then, _NOW: today, **again}
-    rows = _beside(_BEFORE, then, names).join(_beside(_NOW, today, names), "customer_key")
+    types = {field.name: field.dataType for frame in (then, today) for field in frame.schema if field.name in names}
+    rows = _beside(_BEFORE, then, types).join(_beside(_NOW, today, types), "customer_key")
     for source, frame in again.items():
-        rows = rows.join(_beside(source, frame, names), "customer_key", "left")
+        rows = rows.join(_beside(source, frame, types), "customer_key", "left")
     of_then, dropped = set(before.attributes), set(before.attributes) - set(now.attributes)
     always = dict.fromkeys(new_attributes, _NOW) | dict.fromkeys(dropped, _BEFORE)
     filled = {
@@ -183,12 +186,12 @@ def _measured(
     return rows.select("customer_key", *(column.alias(name) for name, column in filled.items()))
 
 
-def _beside(source: str, frame: DataFrame, names: Sequence[str]) -> DataFrame:
+def _beside(source: str, frame: DataFrame, types: Mapping[str, T.DataType]) -> DataFrame:
     """The columns of a frame that are asked for, each as `_<source>.<name>`, null where it has none; `_<source>` tells
     that it has the customer."""
     there = frame.columns
-    cells = (F.col(name) if name in there else F.lit(None) for name in names)
-    named = (cell.alias(f"_{source}.{name}") for name, cell in zip(names, cells, strict=True))
+    cells = {name: F.col(name) if name in there else F.lit(None).cast(type_) for name, type_ in types.items()}
+    named = (cell.alias(f"_{source}.{name}") for name, cell in cells.items())
     return frame.select("customer_key", F.lit(True).alias(f"_{source}"), *named)
 
 

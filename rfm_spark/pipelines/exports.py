@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -21,7 +22,7 @@ from rfm_spark.config.campaigns import Campaign, Export
 from rfm_spark.config.words import listed
 from rfm_spark.databases import Database, replace_rows
 from rfm_spark.errors import EnvironmentFault, InputError
-from rfm_spark.lake import cause
+from rfm_spark.lake import cause, damaged
 from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
@@ -29,9 +30,7 @@ from rfm_spark.sources.columns import spelt
 from rfm_spark.steps import audiences
 
 MANIFEST = "manifest.json"
-# RFC 4180, and a blank stays a blank
-_CSV = {"header": "true", "escape": '"', "emptyValue": "", "ignoreLeadingWhiteSpace": "false",
-        "ignoreTrailingWhiteSpace": "false"}  # fmt: skip
+_CSV = {"header": "true", "emptyValue": "", "ignoreLeadingWhiteSpace": "false", "ignoreTrailingWhiteSpace": "false"}
 
 
 def export(run: Run, earlier: Published, audience: DataFrame, campaigns: list[Campaign]) -> None:
@@ -120,8 +119,8 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
             _write_files(kept, one, _folder(one), manifest)
     except OSError as error:
         raise EnvironmentFault(f"campaign {campaign.name}: {one.path} cannot be written: {error.strerror}") from None
-    except Exception as error:  # the rows are there, so it is the writer's
-        if not options or cause(error, str(one.path)) is not None:
+    except PySparkException as error:  # the rows are there, so it is the writer's
+        if not options or cause(error, str(one.path)) is not None or damaged(error) is not None:
             raise
         raise InputError(
             f"campaign {campaign.name}: {one.path} cannot be written with the options {listed(options)}, expected such "
@@ -138,7 +137,9 @@ def _write_files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str,
     aside = folder / f".{manifest['content'][:16]}"
     for left in (aside, data):
         shutil.rmtree(left, ignore_errors=True)
-    options = (_CSV if one.format == "csv" else {}) | spelt(one.options)
+    options = spelt(one.options)
+    if one.format == "csv":  # RFC 4180: a quote is doubled; and a blank stays a blank
+        options = {**_CSV, "escape": options.get("quote") or '"', **options}
     rows.coalesce(1).write.format(one.format).options(**options).save(str(aside))
     aside.mkdir(exist_ok=True)  # of no rows an engine may write nothing
     files = sorted(file for file in aside.iterdir() if file.is_file() and file.name[0] not in "._")

@@ -158,7 +158,21 @@ def _mapped(
 
 
 def _judge_profiles(run: Run, whole: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    return _judge_whole(run, whole, contract.judge_profiles, "profile")
+    """The judged profiles, an attribute of one type in all of them. Raises: InputError where none holds all values."""
+    profiles = _judge_whole(run, whole, contract.judge_profiles, "profile")
+    types: dict[str, dict[str, T.DataType]] = {}
+    for source, profile in profiles.items():
+        for name in run.config.source(source).attributes:
+            types.setdefault(name, {})[source] = profile.schema[name].dataType
+    for name, each in types.items():
+        common = sources.common_type(each.values())
+        if common is None:
+            told = ", ".join(f"{type_.simpleString()} in {source}" for source, type_ in each.items())
+            raise InputError(f"attribute {name}: found {told}; make them one type, by types or in {{sql: …}}")
+        for source, type_ in each.items():
+            if type_ != common:
+                profiles[source] = profiles[source].withColumn(name, F.col(name).cast(common))
+    return profiles
 
 
 def _judge_decisions(run: Run, whole: Mapping[str, DataFrame]) -> dict[str, DataFrame]:

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from rfm_spark import schemas, sources
-from rfm_spark.errors import InputError
 from rfm_spark.pipelines import conservation, unification
 from rfm_spark.pipelines.published import published
 from rfm_spark.pipelines.run_record import Run, require_as_decided
@@ -87,7 +85,6 @@ def write_customers(
     """Replace `customers` by what its sources hold now, one row a customer; None where no source has profiles."""
     if not profiles:
         return None
-    _require_one_type(run, profiles)
     clean = [profile.filter(F.size("reasons") == 0) for profile in profiles.values()]
     if people is None or run.config.identity is None:
         merged = customers.merge_profiles(clean)
@@ -100,20 +97,6 @@ def write_customers(
         *([schemas.ATTRIBUTE_SOURCES] if people is not None else []),
     )
     return run.lake.replace(spec, merged, anew=True).frame
-
-
-def _require_one_type(run: Run, profiles: Mapping[str, DataFrame]) -> None:
-    """Check that sources agree on the type of an attribute, but for numbers. Raises: InputError."""
-    first: dict[str, tuple[str, T.DataType]] = {}
-    for source, profile in profiles.items():
-        for name in run.config.source(source).attributes:
-            other, type_ = first.setdefault(name, (source, profile.schema[name].dataType))
-            found = profile.schema[name].dataType
-            if sources.common_type([type_, found]) is None:
-                raise InputError(
-                    f"sources.{source}.attributes.{name}: found {found.simpleString()}, and {other} has it as "
-                    f"{type_.simpleString()}; make them one type, by types or in {{sql: …}}"
-                )
 
 
 def write_consents(run: Run, decisions: Mapping[str, DataFrame], people: unification.Unified | None = None) -> None:

@@ -4,6 +4,7 @@ Those leave NaN out: beside it in a file, the only other value of a column would
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -17,17 +18,25 @@ _BATCH_ROWS = 65_536
 
 
 def is_misread(path: str, options: Mapping[str, str]) -> bool:
-    """Whether a file of the table may have NaN that its statistics do not tell of."""
+    """Whether a file of the table may have NaN that its statistics do not tell of, and `deltalake` reads the table."""
     import pyarrow as pa
 
-    files = pa.table(_table(path, options).get_add_actions(flatten=True))
-    bounds = {name.removeprefix("min.") for name in files.column_names if name.startswith("min.")}
-    return any(
-        low == high is not None
-        for name in bounds
-        if pa.types.is_floating(files[f"min.{name}"].type) and f"max.{name}" in files.column_names
-        for low, high in zip(files[f"min.{name}"].to_pylist(), files[f"max.{name}"].to_pylist(), strict=True)
-    )
+    table = _table(path, options)
+    if table is None:
+        return False
+    protocol = table.protocol()
+    if protocol.min_reader_version == 2 or {*(protocol.reader_features or ())} - {"timestampNtz"}:
+        return False
+    files = pa.table(table.get_add_actions(flatten=True))
+
+    def is_one_fraction(name: str) -> bool:
+        told = [f"{what}.{name}" for what in ("min", "max", "null_count")]
+        if not {*told} <= {*files.column_names} or not pa.types.is_floating(files[told[0]].type):
+            return False
+        each = zip(*(files[column].to_pylist() for column in (*told, "num_records")), strict=True)
+        return any(low is not None and low == high and rows - (nulls or 0) > 1 for low, high, nulls, rows in each)
+
+    return any(is_one_fraction(name.removeprefix("min.")) for name in files.column_names if name.startswith("min."))
 
 
 def delta_frame(spark: SparkSession, path: str, options: Mapping[str, str], schema: T.StructType) -> DataFrame:
@@ -46,12 +55,15 @@ def _batches(schema: Any, options: Mapping[str, str], path: str) -> Iterator[Any
 
 
 def _table(path: str, options: Mapping[str, str]) -> Any:
-    """The table as it was read: as it is, or at the version or time that the options name."""
+    """The table as it is, or at the version or time that the options name; None for a time in other words."""
     from deltalake import DeltaTable
 
     table, named = DeltaTable(path), {name.lower(): value for name, value in options.items()}
     if version := named.get("versionasof"):
         table.load_as_version(int(version))
     elif time := named.get("timestampasof"):
-        table.load_as_version(time)
+        try:
+            table.load_as_version(datetime.fromisoformat(time).astimezone(UTC))
+        except ValueError:
+            return None
     return table

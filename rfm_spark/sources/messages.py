@@ -90,7 +90,7 @@ def nothing_found(source: Source) -> str:
 def explain_unreadable(source: Source, error: Exception) -> str:
     """Why a source cannot be read, from what the engine raised."""
     where, text = place(source), str(error)
-    if any(words in text for words in _NO_DELTA_TABLE):
+    if source.format == "delta" and any(words in text for words in _NO_DELTA_TABLE):
         return f"source {source.name}: found no Delta table at {where}; check path, or set format: parquet"
     if "PATH_NOT_FOUND" in text or "does not exist" in text:
         return nothing_found(source)

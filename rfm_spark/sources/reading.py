@@ -66,9 +66,9 @@ _SQL_FAILURE = re.compile(
 # the same by Sail, whose messages may quote a row too
 _NATIVE_SQL_FAILURE = re.compile(
     r"Spark `(\w+)` function|Cast error|[Cc]an(?:no|')t cast (?:string|value)|Unsupported (?:TRY_CAST|date_trunc)"
-    r"|[Ii]nvalid (?:input|datetime pattern|percent|Unicode|XML|utf-8)|out of (?:range|bounds)|Overflow happened"
+    r"|[Ii]nvalid (?:input|datetime pattern|percent|Unicode|XML|utf-8)|Overflow happened"
     r"|Error parsing|Unable to represent|does not match the expected|is not true!|Illegal sequence|regex parse error"
-    r"|Regular expression did not compile"
+    r"|Regular expression did not compile|out of (?:range|bounds)(?! for length|: -?\d)"  # and those are Java's own
 )
 _DAMAGED = re.compile(r"Parquet error|External: bad data|InvalidThrift")
 
@@ -109,9 +109,10 @@ def _load_table(spark: SparkSession, source: Source) -> DataFrame:
     else:
         path, options = str(source.path), options_of(source)
         frame = spark.read.format("delta").options(**options).load(path)
+        schema = frame.schema  # over Connect the engine looks only now, and says in its words what is wrong
         by_statistics = not engines.of(spark).delta_sql and not is_elsewhere(path)
         if by_statistics and delta_tables.is_misread(path, options):
-            frame = delta_tables.delta_frame(spark, path, options, frame.schema)
+            frame = delta_tables.delta_frame(spark, path, options, schema)
     frame.schema  # noqa: B018 - over Connect it is asked for only now
     return frame.withColumn(FILE, F.lit(None).cast("string"))
 

@@ -90,8 +90,9 @@ def with_causes(movers: DataFrame) -> DataFrame:
 def by_identity(movers: DataFrame, rekeyed: DataFrame | None) -> DataFrame:
     """The movers whose key was merged or split since: what would look like late events is told as `identity`.
 
-    Reads: movers with the column `late_data`; `rekeyed` (customer_key) of keys that were merged or split since the
-        earlier snapshot, None where there are none. One shuffle of both, or a broadcast of the rekeyed.
+    Reads: movers, with the column `late_data` if anything was late; `rekeyed` (customer_key) of keys that were merged
+        or split since the earlier snapshot, None where there are none. One shuffle of both, or a broadcast of the
+        rekeyed.
     """
     if rekeyed is None or LATE not in movers.columns:
         return movers
@@ -115,7 +116,7 @@ def with_comings_and_goings(changed: DataFrame, known_before: DataFrame | None) 
     """Who is new or gone, with `cause`: `new`, `returned` where known before, `departed`.
 
     Reads: changes that are no moves; `known_before` (segmentation, customer_key) of snapshots before the earlier one,
-        None where nobody ever left. One shuffle of both sides, where known_before is given.
+        None where nobody can have returned. One shuffle of both sides, where known_before is given.
     """
     newcomer: Column = F.lit(NEWCOMER)
     if known_before is not None:

@@ -303,11 +303,26 @@ def test_extra_columns_of_one_name_and_different_types(spark, tmp_path):
 
 
 def test_attributes_of_one_name_and_different_types(spark, tmp_path):
+    from rfm_spark import Project
+
     bad.write(tmp_path, {"f.csv": "id,date,amount,n\nA1,2011-01-02,5,7\n"})
     given = {"kind": "profile", "columns": {"source_customer_id": "id"}, "attributes": {"n": "n"}, "event_type": None}
-    profiles = [bad.source_of(type_, "f.csv", **given, types={"n": type_}) for type_ in ("int", "date")]
-    message = "sources.date.attributes.n: found date, and int has it as int; make them one type"
-    fails(spark, tmp_path, [bad.source_of("orders", "f.csv"), *profiles], InputError, message)
+
+    def sources(*types):
+        each = [bad.source_of(type_[:3], "f.csv", **given, types={"n": type_}) for type_ in types]
+        return [bad.source_of("orders", "f.csv"), *each]
+
+    message = "attribute n: found int in int, date in dat; make them one type"
+    fails(spark, tmp_path, sources("int", "date"), InputError, message)
+    rules = [
+        {"name": "many", "when": "n > 6", "action": bad.ACTION},
+        {"name": "no", "otherwise": True, "action": bad.ACTION},
+    ]
+    segmentations = [{"name": "value", "question": "Who?", "segments": rules}]
+    project = Project.load(bad.project_file(tmp_path, sources("int", "decimal(9,2)"), segmentations=segmentations))
+    for _ in range(2):  # by snapshots too
+        project.run(spark, as_of=bad.AS_OF)
+    assert [row["segment"] for row in project.read(spark, "customer_segments").collect()] == ["many"]
 
 
 def test_a_parquet_column_of_structs_is_no_value(spark, tmp_path):

@@ -7,6 +7,7 @@ from datetime import date
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -279,15 +280,16 @@ def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
 
 @pytest.mark.on_sail
 def test_projects_that_change_what_they_name(spark, tmp_path):
-    """A rule over the key, an attribute that only the old rules or only the new ones use, a segmentation that comes,
-    goes and comes back: each move has a cause, a dry run tells as much, and the feed replays to what is current."""
+    """A rule over the key, an attribute that only the old rules or only the new ones use, a criterion in SQL that
+    comes, a segmentation that comes, goes and comes back: each move has a cause, a dry run tells as much, and the feed
+    replays to what is current."""
     from rfm_spark import Project
 
     rows = "".join(f"c{n},2020-0{1 + n % 6}-03,{n}\n" for n in range(20))
     crm = "id,city,variant\n" + "".join(f"c{n},{'AB'[n % 2]},v{n % 3}\n" for n in range(20))
     bad.write(tmp_path, {"orders/1.csv": bad.HEAD + rows, "crm.csv": crm})
 
-    def project(*rules: tuple[str, str | None], other: bool) -> Project:
+    def project(*rules: tuple[str, str | None], other: bool, **sections: Any) -> Project:
         source = {
             "name": "crm", "kind": "profile", "format": "csv", "path": "crm.csv",
             "columns": {"source_customer_id": "id"}, "attributes": {"city": "city", "variant": "variant"},
@@ -296,7 +298,7 @@ def test_projects_that_change_what_they_name(spark, tmp_path):
         second = _segments(("many", "f > 1"), ("few", None))
         segmentations += [{"name": "other", "question": "Who?", "segments": second}] if other else []
         orders = bad.source_of("orders", "orders/*.csv")
-        return Project.load(bad.project_file(tmp_path, [orders, source], segmentations=segmentations))
+        return Project.load(bad.project_file(tmp_path, [orders, source], segmentations=segmentations, **sections))
 
     by_city = (("key", "customer_key like 'c1%'"), ("can't lose (& co.)", "city = 'A'"), ("rest", None))
     by_variant = (
@@ -310,7 +312,8 @@ def test_projects_that_change_what_they_name(spark, tmp_path):
     moved = [row for row in done.migrations if row["cause"] != "none"]
     assert {row["cause"] for row in moved} == {"rules"}
     assert [row for row in dry.migrations if row["cause"] != "none"] == moved
-    last = project(*by_city, other=True)
+    criteria = {"f": {"metric": "frequency", "better": "high"}, "v": {"sql": "monetary * 2", "better": "high"}}
+    last = project(("rich", "v >= 4"), *by_city[1:], other=True, criteria=criteria)
     done = last.segment(spark, as_of=SEPTEMBER)
     assert {row["cause"] for row in done.migrations if row["segmentation"] == "other"} == {"returned"}
     assert replayed(last, spark) == current(last, spark)

@@ -172,6 +172,7 @@ def test_whole_numbers_are_of_the_widest_type(spark, tmp_path):
     assert frame.schema["c_source_customer_id"].dataType.simpleString() == "bigint"
 
 
+@pytest.mark.slow_on_spark
 def test_whole_numbers_without_a_sign(spark, tmp_path):
     types = {200: pa.uint8(), 60_000: pa.uint16(), 4_000_000_000: pa.uint32(), 2**63: pa.uint64()}
     files = [pa.table({"id": [1], "at": ["2024"], "n": pa.array([n], type_)}) for n, type_ in types.items()]
@@ -179,12 +180,14 @@ def test_whole_numbers_without_a_sign(spark, tmp_path):
     assert {row[3] for row in judged(spark, parquet(tmp_path / "more", files[3:]))} == {2.0**64}
 
 
+@pytest.mark.slow_on_spark
 def test_no_number_beside_one_number(spark, tmp_path):
     file = pa.table({"id": [1.0, float("nan"), None], "at": ["2024"] * 3, "n": [2.5, 2.5, float("nan")]})
     found = sources.read(spark, parquet(tmp_path / "in", [file])).select("c_source_customer_id", "c_amount")
     assert sorted(map(str, map(tuple, found.collect()))) == ["(1.0, 2.5)", "(None, nan)", "(nan, 2.5)"]
 
 
+@pytest.mark.slow_on_spark
 @pytest.mark.parametrize("version", [None, "0"])
 def test_no_number_beside_one_number_in_a_delta_table(spark, tmp_path, version):
     file = pa.table({"id": ["a", "b"], "at": ["2024"] * 2, "n": [2.5, float("nan")]})

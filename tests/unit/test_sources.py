@@ -169,3 +169,4 @@ def test_sql_that_an_engine_cannot_calculate_is_a_fault_of_the_project(told):
     assert str(fault).startswith("SQL ")
     assert "SECRET" not in str(fault)
     assert reading.cause(IndexError("list index out of range"), []) is None
+    assert reading.cause(PySparkException("Job aborted: Index 5 out of bounds for length 5"), []) is None

@@ -31,7 +31,7 @@ def trimmed(column: Column) -> Column:
 
 
 def text(frame: DataFrame, name: str) -> Column:
-    """A cell as text without blanks around it; null where nothing is left, or it is no number."""
+    """A cell as text without blanks around it; null where nothing is left, or it is NaN."""
     if not has(frame, name):
         return F.lit(None).cast("string")
     data_type = frame.schema[name].dataType

@@ -48,13 +48,13 @@ def _moments(s: Sums):
             n,
             my,
             mx,
-            np.maximum(_left(yy - n * my * my, yy), 0) / d,
-            np.maximum(_left(xx - n * mx * mx, xx), 0) / d,
-            _left(xy - n * mx * my, xy) / d,
+            np.maximum(_but_for_rounding(yy - n * my * my, yy), 0) / d,
+            np.maximum(_but_for_rounding(xx - n * mx * mx, xx), 0) / d,
+            _but_for_rounding(xy - n * mx * my, xy) / d,
         )
 
 
-def _left(difference: Any, *of: Any):
+def _but_for_rounding(difference: Any, *of: Any):
     """What is left of such numbers: 0 where it is no more than their rounding, so that equals are equal."""
     import numpy as np
 
@@ -65,7 +65,7 @@ def welch(treated: Sums, holdout: Sums, confidence: float) -> Difference:
     """Welch's test and interval of the difference of two means (Welch 1947), with his degrees of freedom."""
     n1, m1, _, v1, _, _ = _moments(treated)
     n0, m0, _, v0, _, _ = _moments(holdout)
-    return _difference(m1, m0, _left(m1 - m0, m1, m0), v1, n1, v0, n0, confidence)
+    return _difference(m1, m0, _but_for_rounding(m1 - m0, m1, m0), v1, n1, v0, n0, confidence)
 
 
 def cuped(treated: Sums, holdout: Sums, confidence: float) -> Difference:
@@ -81,8 +81,8 @@ def cuped(treated: Sums, holdout: Sums, confidence: float) -> Difference:
         spread = (n1 - 1) * u1 + (n0 - 1) * u0
         theta = np.where(spread > 0, ((n1 - 1) * c1 + (n0 - 1) * c0) / np.where(spread > 0, spread, 1), 0)
         groups = (v1, c1, u1), (v0, c0, u0)
-        a1, a0 = (_left(v - 2 * theta * c + theta**2 * u, v, theta**2 * u) for v, c, u in groups)
-        uplift = _left(m1 - m0 - theta * (x1 - x0), m1, m0, theta * x1, theta * x0)
+        a1, a0 = (_but_for_rounding(v - 2 * theta * c + theta**2 * u, v, theta**2 * u) for v, c, u in groups)
+        uplift = _but_for_rounding(m1 - m0 - theta * (x1 - x0), m1, m0, theta * x1, theta * x0)
     return _difference(m1, m0, uplift, a1, n1, a0, n0, confidence)
 
 
