@@ -1,7 +1,7 @@
 """Assignments: who was treated and who was held out of a campaign, of its audience or of another tool's file."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pyspark.sql import Column, DataFrame
@@ -12,7 +12,7 @@ from rfm_spark.config.campaigns import HOLDOUT, TREATMENT, Campaign
 from rfm_spark.config.identity import OWN_ID
 from rfm_spark.config.source import Source
 from rfm_spark.config.words import listed
-from rfm_spark.errors import InputError
+from rfm_spark.errors import ConfigError, InputError
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines.counts import DRAWN
 from rfm_spark.pipelines.published import Published
@@ -188,7 +188,11 @@ def _of_file(run: Run, earlier: Published, campaign: Campaign) -> _Assigned:
         options=given.options, columns=given.columns, types=given.types,
     )  # fmt: skip
     run.inputs[source.name] = sources.place(source)
-    read = sources.read(run.spark, source)
+    try:
+        read = sources.read(run.spark, source)
+    except ConfigError as error:
+        own, here = f"sources.{source.name}.", f"campaigns.{campaign.name}.assignment."
+        raise ConfigError([replace(fault, path=fault.path.replace(own, here)) for fault in error.faults]) from None
     who, arm = (values.text(read, f"c_{name}") for name in ("source_customer_id", "group"))  # as in every source
     rows = run.keep(read.select(who.alias("customer_key"), arm.alias("arm")))
     _known_groups(run, campaign, rows)

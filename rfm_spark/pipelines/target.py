@@ -33,7 +33,7 @@ def target(run: Run, data: Ingested, *, plan: bool = False) -> None:
     """Select, draw and publish the audience of every campaign whose next wave is not over; or only plan it.
 
     Raises: InputError where there is no snapshot, or it has no such segment, no campaign sends at or after as_of, or an
-        attribute is missing; ConflictError, before anything is exported, where another run has made audiences meanwhile.
+        attribute is missing; ConflictError, before anything is exported, where another run has made audiences since.
     """
     earlier = run.build_on(schemas.AUDIENCES.name)
     snapshot = _snapshot(run, earlier)

@@ -225,6 +225,9 @@ def test_an_assignment_of_another_tool(spark, tmp_path):
         assert (none.code, "found no row that names a customer" in none.log) == (2, True)
     nobody = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER)
     assert (nobody.code, "found nobody in holdout, expected" in nobody.log) == (2, True)
+    typo = ("--set", "campaigns.theirs.assignment.columns.group={sql: upper(armm)}")
+    told = rfm_spark(spark, "measure", config, "--as-of", marketing.AFTER, *typo)
+    assert (told.code, "campaigns.theirs.assignment.columns.group.sql: no column armm" in told.log) == (2, True)
 
 
 def test_a_campaign_that_held_nobody_out_leaves_the_others_their_results(spark, shop, tmp_path):
