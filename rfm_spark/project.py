@@ -13,7 +13,7 @@ from rfm_spark import config as configs
 from rfm_spark import engines, session
 from rfm_spark.config import dates
 from rfm_spark.config.models import ProjectConfig
-from rfm_spark.errors import EnvironmentFault, InputError
+from rfm_spark.errors import ConflictError, EnvironmentFault, InputError
 from rfm_spark.lake import Lake
 from rfm_spark.pipelines import ledger, watermarks
 from rfm_spark.pipelines.backfill import backfill
@@ -155,18 +155,29 @@ class Project:
             maintain(run)
         return run
 
-    def watch(self, spark: SparkSession, as_of: date, ended: Callable[[], bool]) -> Iterator[Run | None]:
+    def watch(
+        self, spark: SparkSession, as_of: date, ended: Callable[[], bool]
+    ) -> Iterator[Run | ConflictError | None]:
         """Run, and run again as files land, until `ended`, which is asked after each look and may take its time.
 
-        Yields: a look each: the run, or None where no source of events has a new or changed file, or rows of a
-            database beyond its watermark. Other tables and profiles are not looked at, and come along with the next
-            run. A run that fails raises, and ends it.
+        Yields: a look each: the run; None where no source of events has a new or changed file, or rows of a database
+            beyond its watermark; or what another run was faster with, after which the next look runs again. Other
+            tables and profiles are not looked at, and come along with the next run. A run that fails otherwise raises,
+            and ends it.
         """
-        yield self.run(spark, as_of)
-        while not ended():
-            landed = ledger.has_landed(spark, self.config)
-            grown = landed or watermarks.have_grown(Lake(spark, self.config.lake), self.config)
-            yield self.run(spark, as_of) if grown else None
+        grown = True
+        while True:
+            done: Run | ConflictError | None = None
+            if grown:
+                try:
+                    done, grown = self.run(spark, as_of), False
+                except ConflictError as overtaken:
+                    done = overtaken
+            yield done
+            if ended():
+                return
+            grown = grown or ledger.has_landed(spark, self.config)
+            grown = grown or watermarks.have_grown(Lake(spark, self.config.lake), self.config)
 
     def read(self, spark: SparkSession, table: str) -> DataFrame:
         """A table as the complete runs left it, without what runs that died did.

@@ -1,14 +1,17 @@
 """The gate on drift: is this snapshot so far from the one before it that somebody should look first?"""
 
 from collections.abc import Iterator
+from math import inf
 
 from pyspark.sql import functions as F
 
 from rfm_spark.config.models import Limits
 from rfm_spark.errors import GateError
 from rfm_spark.pipelines.causes import Snapshot, in_both
+from rfm_spark.pipelines.counts import unassigned_in
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
+from rfm_spark.schemas import UNASSIGNED
 from rfm_spark.steps import drift, scores
 
 
@@ -41,14 +44,19 @@ def gate(run: Run, earlier: Published, before: Snapshot, now: Snapshot) -> None:
 def _shares(run: Run, earlier: Published, before: Snapshot, now: Snapshot) -> Iterator[tuple[float, str]]:
     profiles = earlier.read("segment_profiles", before.as_of)
     rows = profiles.select("segmentation", "segment", "customers").collect() if profiles is not None else []
+    counts = earlier.made(before.as_of)["counts"]
     for name in in_both(before, now):
         then = {row["segment"]: row["customers"] for row in rows if row["segmentation"] == name}
         today = {row["segment"]: row["customers"] for row in run.profiles if row["segmentation"] == name}
+        for found, counted in ((then, counts), (today, run.counts)):
+            found[UNASSIGNED] = counted.get(unassigned_in(name), 0)
+        if sum(then.values()) and not sum(today.values()):
+            yield inf, f"{name}: nobody is in it any more, and {sum(then.values()):,} customers were"
         parts = drift.contributions(then, today)
         value = sum(parts.values())
         most = max(parts, key=lambda segment: (parts[segment], segment), default=None)
         if most is not None:
-            shares = [counts.get(most, 0) / sum(counts.values()) for counts in (then, today)]
+            shares = [each.get(most, 0) / sum(each.values()) for each in (then, today)]
             told = f"most of it {most}, {shares[0]:.1%} of the customers before and {shares[1]:.1%} now"
             yield value, f"{name}: the shares of the segments moved by an index of {value:.3f}, {told}"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -70,6 +71,8 @@ def ingest(run: Run, before_rows: Callable[[Run, Iterable[DataFrame]], None] | N
     people = _unify(run, settlement, [*profiles.values(), *decisions.values()])
     with run.stage("events") as stage:
         ledger.write(run.lake, run.started_at, delivered, tallies)
+        ledger.require_unread(run.lake, delivered)
+        run.checks.append(partial(ledger.require_as_read, run.lake))
         watermarks.write(run.lake, run.started_at, spans, tallies)
         all_events, stage.rows = ingest_writes.write_events(run, settlement, people)
     with run.stage("quarantine") as stage:

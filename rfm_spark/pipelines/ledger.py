@@ -20,6 +20,7 @@ from rfm_spark import __version__, schemas
 from rfm_spark import config as configs
 from rfm_spark.config.models import ProjectConfig
 from rfm_spark.config.source import Source
+from rfm_spark.errors import ConflictError
 from rfm_spark.lake import Lake
 from rfm_spark.local import local_frame
 from rfm_spark.pipelines import rate_fingerprint
@@ -170,6 +171,40 @@ def write(
     if rows or not lake.exists(schemas.INGESTED_FILES.name):
         spec = schemas.INGESTED_FILES
         lake.append(spec, local_frame(lake.spark, rows, spec.types()).coalesce(1))
+
+
+def require_as_read(lake: Lake) -> None:
+    """Check that no run has withdrawn since what this one has read, of files that are gone.
+
+    Raises: ConflictError; the other run took this one for dead, and its rows are not there any more.
+    """
+    table = schemas.INGESTED_FILES.name
+    mine, newest = lake.versions().get(table), lake.version(table)
+    others = lake.appended_by(table, mine, newest) if mine is not None and newest is not None else None
+    if not others:
+        return
+    rows = lake.read(table, newest).select("run_id", "source", "path", "status").collect()
+    read = {(row["source"], row["path"]) for row in rows if row["run_id"] == lake.run_id and row["status"] in _READ}
+    withdrawn = (row for row in rows if row["run_id"] in others and row["status"] == WITHDRAWN)
+    if any((row["source"], row["path"]) in read for row in withdrawn):
+        raise ConflictError(
+            f"another run has taken out of {lake.place} the rows of files that this one has read, since they are gone "
+            "and this one was not complete; nothing of it is published: put the files back and run again"
+        )
+
+
+def require_unread(lake: Lake, delivered: Delivery) -> None:
+    """Check that the files which are withdrawn are still those of runs that are not complete. Raises: ConflictError."""
+    gone = [(name, one.listed.path) for name, each in delivered.withdrawn.items() for one in each]
+    if not gone or lake.dry:
+        return
+    complete = published(lake).run_ids
+    trails, _ = _trails(lake, complete)
+    if any(trails[file][0]["run_id"] in complete for file in gone if file in trails):
+        raise ConflictError(
+            f"another run has published in {lake.place} what this one was to take out, since its files are gone; "
+            "nothing of this one is published: run again"
+        )
 
 
 def positions(lake: Lake, order: Mapping[tuple[str, str], int]) -> DataFrame:

@@ -56,7 +56,8 @@ class Run:
     when it is over: of a snapshot `profiles` and `migrations`, rows of those tables, and of a dry one `moves`; of
     `maintain` its `upkeep`, a table each; of `target` its `plans`; of `measure` its `results`, rows of that table.
     `decided_against`: the runs of the snapshots that were current when this one told what it changes. `built_on`: the
-    published version of each table that it makes anew of what was in it and more.
+    published version of each table that it makes anew of what was in it and more. `checks`: what has to hold still when
+    it is published, each of which raises where it does not.
     """
 
     spark: SparkSession
@@ -75,6 +76,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     decided_against: frozenset[str] | None = None
     built_on: dict[str, int | None] = field(default_factory=dict)
+    checks: list[Callable[[], None]] = field(default_factory=list)
     moves: Moves | None = None
     upkeep: list[Done] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -141,7 +143,16 @@ def recorded(run: Run) -> Iterator[None]:
         finally:
             run.release()
         if run.config.lake.catalog and not run.dry:
-            define_views(run.lake)
+            _renew_views(run)
+
+
+def _renew_views(run: Run) -> None:
+    """Define the catalog's views of what is published; a run that is complete does not fail of it."""
+    try:
+        define_views(run.lake)
+    except Exception as error:
+        fault = cause(error, f"the views in {run.lake.place}") or RfmSparkError(type(error).__name__)
+        run.warnings.append(f"published, and the views show what was there before: {fault}")
 
 
 def require_as_decided(run: Run, now: Published) -> None:
@@ -151,6 +162,8 @@ def require_as_decided(run: Run, now: Published) -> None:
             f"another run published a snapshot in {run.lake.place} while this one was telling what it changes; nothing "
             "of this one is published: run again"
         )
+    for check in run.checks:
+        check()
     for table, version in run.built_on.items():
         if run.lake.has_changed(table, version, now.versions.get(table)):
             raise ConflictError(

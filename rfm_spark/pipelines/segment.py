@@ -37,6 +37,8 @@ def segment(run: Run, data: Ingested, cut_points_from: date | None = None) -> No
     planned = cut_points.plan(config, cut_points_from)
     frozen = _frozen(earlier, planned, cut_points_from)
     _resolve(run, [data.profiles] if data.profiles is not None else [])
+    if newer := [day for day in earlier.snapshots if day > run.as_of]:
+        run.warnings.append(f"{run.as_of} is of the past: the snapshot of {max(newer)} stays the current one")
     with run.stage("metrics") as stage:
         written = _measure(run, data, earlier)
         customers = written.frame.filter(F.col("snapshot_date") == F.lit(run.as_of))

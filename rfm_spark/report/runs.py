@@ -3,19 +3,28 @@
 from rich.console import Console
 
 from rfm_spark.config.models import ProjectConfig
+from rfm_spark.errors import ConflictError
 from rfm_spark.pipelines.conservation import reasons, total
 from rfm_spark.pipelines.run_record import Run
 from rfm_spark.report import tables
 from rfm_spark.report.show import print_segments
 
 
-def told(done: Run | None) -> str:
+def told(done: Run | ConflictError | None) -> str:
     """What a look of `--watch` found, in a line."""
     if done is None:
         return "nothing new"
+    if isinstance(done, ConflictError):
+        return str(done)
     outcomes = ("accepted", "quarantined", "exact_duplicates")
     parts = ", ".join(f"{total(done, name):,} {name.replace('_', ' ')}" for name in outcomes)
-    return f"{total(done, 'rows_read'):,} rows read: {parts}"
+    return f"{total(done, 'rows_read'):,} rows read: {parts}{_taken_out(done, '; {}')}"
+
+
+def _taken_out(done: Run, form: str) -> str:
+    """How many events of earlier runs went since their files do not hold them any more, if any."""
+    n = done.counts.get("events.removed", 0)
+    return form.format(f"{n:,} events taken out, which their files do not hold any more") if n else ""
 
 
 def print_rows(out: Console, config: ProjectConfig, done: Run) -> None:
@@ -26,6 +35,8 @@ def print_rows(out: Console, config: ProjectConfig, done: Run) -> None:
         each = ", ".join(f"{reason} {n:,}" for reason, n in reasons(done.counts, name))
         if each:
             out.print(f"{name}, quarantined for: {each}")
+    if removed := _taken_out(done, "{}"):
+        out.print(removed)
 
 
 def print_profiles(out: Console, config: ProjectConfig, done: Run) -> None:
@@ -34,9 +45,9 @@ def print_profiles(out: Console, config: ProjectConfig, done: Run) -> None:
     print_warnings(out, done)
 
 
-def print_warnings(out: Console, done: Run | None) -> None:
+def print_warnings(out: Console, done: Run | ConflictError | None) -> None:
     """A line a warning."""
-    for warning in done.warnings if done else ():
+    for warning in done.warnings if isinstance(done, Run) else ():
         out.print(f"warning: {warning}", soft_wrap=True)
 
 

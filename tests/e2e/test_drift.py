@@ -59,3 +59,14 @@ def test_a_limit_to_warn_at_is_printed_and_recorded(spark, folder):
     shown = rfm_spark(spark, "show", _project(folder), "runs", "--as-of", MARCH)
     assert "drift since" in shown.out
     assert rfm_spark(spark, "check", _project(folder, shares={"warn": 0.5, "stop": 0.1})).code == 2
+
+
+def test_a_file_that_was_emptied_takes_nobody_away_unseen(spark, tmp_path):
+    bad.write(tmp_path, {"orders.csv": bad.HEAD + "a,2023-02-01,5\nb,2023-02-02,20\n"})
+    assert rfm_spark(spark, "run", _project(tmp_path, shares={"stop": 0.3}), "--as-of", MARCH).code == 0
+    bad.write(tmp_path, {"orders.csv": bad.HEAD})
+    told = "value: nobody is in it any more, and 2 customers were"
+    said = rfm_spark(spark, "run", _project(tmp_path, shares={"stop": 0.3}), "--as-of", APRIL)
+    assert (said.code, told in said.log) == (3, True)
+    said = rfm_spark(spark, "run", _project(tmp_path), "--as-of", APRIL)
+    assert (said.code, any(told in line for line in said.lines)) == (0, True)

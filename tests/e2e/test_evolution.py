@@ -259,6 +259,8 @@ def test_a_restatement_tells_what_it_changed(spark, evolved, tmp_path):
     said = rfm_spark(spark, "show", config, "--as-of", "2001-01-01", "--diff", done.run_id)
     assert (said.code, f"ask with --as-of {SEPTEMBER}" in " ".join(said.log.split())) == (2, True)
     older = project.segment(spark, as_of=AUGUST)
+    past = f"{AUGUST} is of the past: the snapshot of {SEPTEMBER} stays the current one"
+    assert (past in older.warnings, past in done.warnings) == (True, False)
     again = project.segment(spark, as_of=SEPTEMBER)  # what the restatement changed is still told
     runs = project.read(spark, "runs").filter(f"as_of = '{SEPTEMBER}' and job in ('run', 'segment')")
     first, *_ = (row["run_id"] for row in runs.orderBy("ended_at").collect())

@@ -25,14 +25,15 @@ def lake(undisturbed, tmp_path) -> str:
 @pytest.mark.slow_on_spark
 def test_killed_within_a_snapshot_and_run_again(spark, config, lake, undisturbed, monkeypatch):
     tiny = faults.project(config, lake)
-    for table in (SNAPSHOTS[0], SNAPSHOTS[-1]):  # the slow test below does so after each
+    for table in (SNAPSHOTS[0], "segment_migrations", "segment_changes"):  # the slow test below does so after each
         with monkeypatch.context() as patched:
             faults.kill_after(patched, table)
             with pytest.raises(faults.Killed, match=table):
                 tiny.segment(spark, as_of=SECOND)
     assert faults.published(spark, tiny) == undisturbed.july
     tiny.segment(spark, as_of=SECOND)
-    assert faults.published(spark, tiny) == undisturbed.october
+    assert but_for_the_feed(faults.published(spark, tiny)) == but_for_the_feed(undisturbed.october)
+    assert replayed(tiny, spark) == current(tiny, spark)
     assert statuses(spark, tiny) == ["complete", "complete"]  # the killed left no row
 
 
@@ -40,7 +41,8 @@ def test_killed_within_a_snapshot_and_run_again(spark, config, lake, undisturbed
 @pytest.mark.on_sail
 def test_killed_after_each_table_of_a_first_run_and_run_again(spark, config, undisturbed, tmp_path, monkeypatch):
     tiny = faults.project(config, str(tmp_path / "lake"))
-    for table in TABLES:  # one more table each time, on what the killed run before left
+    # one more table each time, on what the killed run before left
+    for table in (*TABLES, "segment_migrations", "segment_changes"):
         with monkeypatch.context() as patched:
             faults.kill_after(patched, table)
             with pytest.raises(faults.Killed, match=table):
@@ -48,9 +50,11 @@ def test_killed_after_each_table_of_a_first_run_and_run_again(spark, config, und
         with pytest.raises(InputError, match="no complete run"):
             tiny.read(spark, "current_segments")
     tiny.run(spark, as_of=FIRST)
-    left = faults.published(spark, tiny)
+    left = but_for_the_feed(faults.published(spark, tiny))
     assert len(left.pop("ingested_files")) > len(undisturbed.july["ingested_files"])  # the killed wrote there too
-    assert left == {table: rows for table, rows in undisturbed.july.items() if table != "ingested_files"}
+    july = but_for_the_feed(undisturbed.july)
+    assert left == {table: rows for table, rows in july.items() if table != "ingested_files"}
+    assert replayed(tiny, spark) == current(tiny, spark)
     assert tiny.read(spark, "ingested_files").count() == len(undisturbed.july["ingested_files"])
 
 
@@ -253,6 +257,30 @@ def snapshots(spark, tiny) -> dict[str, list[tuple]]:
         table: sorted(map(tuple, frame.select("snapshot_date", *others[table]).collect()), key=repr)
         for table, frame in read.items()
     }
+
+
+@pytest.mark.on_sail
+def test_a_file_that_goes_while_a_run_has_read_it_and_another_looks(spark, config, tmp_path):
+    """The other takes the first for dead, and its rows out: so the first is not published, as if they were there."""
+    folder = shutil.copytree(config.parent, tmp_path / "tiny")
+    own, lake = folder / config.name, str(tmp_path / "both")
+
+    def look_without_the_file():
+        (folder / "orders" / "summer.csv").unlink()
+        faults.project(own, lake).ingest(spark, as_of=FIRST)
+
+    with pytest.raises(ConflictError, match=r"taken out .* the rows of files.*run again"):
+        faults.project(own, lake, before={"quarantine": look_without_the_file}).ingest(spark, as_of=FIRST)
+    tiny = faults.project(own, lake)
+    assert statuses(spark, tiny) == ["complete", "conflict"]
+    found = tiny.read(spark, "events").select("source_file").distinct().collect()
+    assert [Path(row["source_file"]).name for row in found] == ["spring.csv"]
+    assert tiny.ingest(spark, as_of=FIRST).counts.get("events.removed", 0) == 0
+
+
+def but_for_the_feed(tables: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Without the table that holds what runs that died have appended as well, for readers to leave out."""
+    return {table: rows for table, rows in tables.items() if table != "segment_changes"}
 
 
 def statuses(spark, tiny) -> list[str]:

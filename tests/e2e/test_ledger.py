@@ -308,9 +308,22 @@ def test_an_empty_folder_is_a_fault_only_at_first(spark, folder):
 
 @pytest.mark.on_sail
 def test_watch_runs_as_files_land(spark, folder, monkeypatch):
-    """A look with a run, one without, one with a file more, then a signal: the process ends well."""
+    """A look with a run, one without, one with a file more whose run is overtaken, one that tries again, then a signal:
+    the process ends well."""
     from threading import Event
 
+    from rfm_spark import Project
+    from rfm_spark.errors import ConflictError
+
+    run, runs = Project.run, []
+
+    def overtaken(*asked):
+        runs.append(asked)
+        if len(runs) == 2:
+            raise ConflictError("another run was faster")
+        return run(*asked)
+
+    monkeypatch.setattr(Project, "run", overtaken)
     landing.land(folder, [Drop("shop/one.csv", ONE), Drop("till/1.json", TILL)])
     looks = []
 
@@ -321,16 +334,17 @@ def test_watch_runs_as_files_land(spark, folder, monkeypatch):
             looks.append(len(looks))
             if len(looks) == 2:
                 landing.land(folder, [Drop("shop/two.csv", TWO)])
-            if len(looks) == 3:
+            if len(looks) == 4:
                 signal.raise_signal(signal.SIGTERM)
             return self.is_set()
 
     monkeypatch.setattr("threading.Event", Quick)
     said = rfm_spark(spark, "run", folder / "project.yaml", "--as-of", AS_OF, "--watch", "--every-seconds", 3)
-    assert (said.code, len(looks)) == (0, 3)
+    assert (said.code, len(looks)) == (0, 4)
     assert [line.split(" ", 2)[2] for line in said.lines] == [
         "4 rows read: 4 accepted, 0 quarantined, 0 exact duplicates",
         "nothing new",
+        "another run was faster",
         "3 rows read: 1 accepted, 1 quarantined, 1 exact duplicates",
     ]
 
