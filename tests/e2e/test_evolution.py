@@ -110,18 +110,36 @@ def test_cut_points_move_who_did_nothing(spark, evolved):
 
 
 def test_moves_add_up_to_the_population(spark, evolved):
+    assert_moves_add_up(spark, evolved)
+
+
+@pytest.mark.on_sail
+def test_moves_of_real_data_add_up_and_are_those_that_readme_shows(spark, tmp_path):
+    from rfm_spark import Project
+
+    config, lake = PAGE.parent / "cdnow.yaml", tmp_path / "lake"
+    for day in (date(1997, 10, 1), date(1997, 11, 1)):
+        assert rfm_spark(spark, "run", config, "--as-of", day, "--lake", lake).code == 0
+    assert_moves_add_up(spark, Project.load(config, lake=str(lake)))
+    said = rfm_spark(spark, "show", config, "--as-of", day, "--moves", "--lake", lake)
+    (shown,) = (part for part in PAGE.read_text(encoding="utf-8").split("```\n") if part.startswith("171 changes"))
+    first = said.lines.index(shown.splitlines()[0])
+    assert said.lines[first : first + 4] == shown.splitlines()
+
+
+def assert_moves_add_up(spark, project):
     """Customers and money, of every pair and segmentation; the first snapshot has nothing to compare with."""
     population, money, came, moved = Counter(), Counter(), Counter(), Counter()
     amounts = {(r["snapshot_date"], r["customer_key"]): r["monetary"] for r in
-               evolved.read(spark, "customer_metrics").collect()}  # fmt: skip
-    for row in evolved.read(spark, "customer_segments").collect():
+               project.read(spark, "customer_metrics").collect()}  # fmt: skip
+    for row in project.read(spark, "customer_segments").collect():
         population[row["snapshot_date"], row["segmentation"]] += 1
         money[row["snapshot_date"], row["segmentation"]] += amounts[row["snapshot_date"], row["customer_key"]]
-    for row in evolved.read(spark, "segment_migrations").collect():
+    for row in project.read(spark, "segment_migrations").collect():
         if row["to_segment"] != "(gone)":
             came[row["to_snapshot"], row["segmentation"]] += row["customers"]
             moved[row["to_snapshot"], row["segmentation"]] += row["monetary"]
-    later = {key for key in population if key[0] != JULY}
+    later = {key for key in population if key[0] != min(population)[0]}
     assert dict(came) == {key: population[key] for key in later}
     assert dict(moved) == {key: money[key] for key in later}
 
