@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -74,22 +75,28 @@ def test_files_in_any_order_are_as_one_run_over_all(spark, folder, more):
 
 @pytest.mark.slow
 def test_the_ledger_tells_how_to_come_to_the_same(spark, folder):
-    """Also where it matters which of two rows came first."""
+    """Also where it matters which of two rows came first, and who moved from run to run, and why."""
     seed = generate.seed_from_environment()
     print(f"seed {seed}")
     landed = landing.generate(seed, contradicting=True)
-    for drops in landed.arrivals():
-        ingest(spark, folder, drops)
+    for n, drops in enumerate(landed.arrivals()):
+        landing.land(folder, drops)
+        project(folder).run(spark, as_of=AS_OF + timedelta(days=n))
     done = ledger(spark, folder)
+    runs = {row["run_id"]: row["as_of"] for row in project(folder).read(spark, "runs").orderBy("ended_at").collect()}
     texts = {
         hashlib.sha256(text.encode()).hexdigest(): text for text in (*landed.first.values(), *landed.corrected.values())
     }
     for name in ("shop", "till"):
         shutil.rmtree(folder / name)
         (folder / name).mkdir()
-    for run in dict.fromkeys(run for run, *_ in done):
-        ingest(spark, folder, [Drop(name, texts[hash_]) for of, name, _, hash_ in done if of == run], "other")
+    for run, as_of in runs.items():
+        landing.land(folder, [Drop(name, texts[hash_]) for of, name, _, hash_ in done if of == run])
+        project(folder, "other").run(spark, as_of=as_of)
     assert state(spark, folder, "lake") == state(spark, folder, "other")
+    moves = rows(spark, folder, "segment_migrations", "lake")
+    assert len({row for row in moves if "none" not in row}) > 0
+    assert moves == rows(spark, folder, "segment_migrations", "other")
 
 
 # --- one file after the other --------------------------------------------------------------------------------------
