@@ -4,19 +4,12 @@ So the default suite shows each test on one engine, and `scripts/test --all` nea
 """
 
 import pytest
-from sail.on_sail import OF_MANY_RUNS, ROOT, run
+from sail.on_sail import OF_MANY_RUNS, run
 
 pytestmark = pytest.mark.slow
 LAKE = [f"tests/lake/test_{name}.py" for name in ("databases", "lake", "sources", "upkeep")]
 JOBS = [  # whole ones
-    f"tests/e2e/test_{name}.py"
-    for name in ("against_oracle", "commands", "currencies", "faults", "published_numbers", "scoring", "segment")
-]
-MARKS = ("mark.on_sail", "mark.slow_on_spark")
-BESIDE = [
-    f"tests/e2e/{file.name}"
-    for file in sorted((ROOT / "tests" / "e2e").glob("test_*.py"))
-    if any(mark in file.read_text(encoding="utf-8") for mark in MARKS)
+    f"tests/e2e/test_{name}.py" for name in ("against_oracle", "commands", "faults", "published_numbers", "segment")
 ]
 OTHERS = f"not {OF_MANY_RUNS} and not cluster"
 
@@ -27,7 +20,3 @@ def test_steps_lake_and_bad_input():
 
 def test_whole_jobs():
     run(*JOBS, "-m", OTHERS)
-
-
-def test_those_beside_jobs_of_many_runs():
-    run(*(file for file in BESIDE if file not in JOBS), "-m", f"{OTHERS} and not slow")
