@@ -266,17 +266,17 @@ def test_files_stay_few_however_many_days_are_run(spark, tmp_path):
     """Four a partition, and a partition a month of events and a snapshot that is kept; as README bounds a year."""
     from rfm_spark import Project
 
-    keep = {"keep": {"daily": 10, "monthly": 2}, "retention_hours": 0, "allow_short_retention": True}
+    keep = {"keep": {"daily": 6, "monthly": 2}, "retention_hours": 0, "allow_short_retention": True}
     config = bad.project_file(tmp_path, [bad.source_of("orders", "in/*.csv")], maintenance=keep)
-    project, first = Project.load(config), date(2021, 1, 1)
-    for n in range(45):
+    project, first = Project.load(config), date(2021, 1, 20)
+    for n in range(24):
         day = first + timedelta(days=n)
         bad.write(tmp_path, {f"in/{n}.csv": bad.HEAD + f"c{n % 7},{day},{n + 1}\nc{n},{day},5\n"})
         project.run(spark, as_of=day + timedelta(days=1))
-        if n % 15 == 14:
+        if n % 8 == 7:
             project.maintain(spark, as_of=day + timedelta(days=1))
     months, kept = 2, len(dates(spark, project, "customer_segments"))
-    assert 10 <= kept <= 10 + 2 + 1
+    assert 6 <= kept <= 6 + 2 + 1
     partitions = {"events": months, "segment_migrations": kept, **dict.fromkeys(SNAPSHOTS, kept)}
     files = {path.name: len(DeltaTable(path).file_uris()) for path in Path(project.config.lake.path).iterdir()}
     assert {name: n for name, n in files.items() if n > 4 * partitions.get(name, 1)} == {}
