@@ -302,6 +302,7 @@ def test_extra_columns_of_one_name_and_different_types(spark, tmp_path):
     assert [row["n"] for row in project.read(spark, "events").collect()] == [7, 7]
 
 
+@pytest.mark.slow_on_spark
 def test_attributes_of_one_name_and_different_types(spark, tmp_path):
     from rfm_spark import Project
 
