@@ -52,13 +52,12 @@ _FORBIDDEN = {name: why for why, names in _FUNCTIONS.items() for name in names.s
 _BARE_CLOCK = {"localtimestamp", "current_time"}
 # texts that stand for a time of the clock where a date or time is wanted, a zone behind them or not
 _CLOCK_WORD = re.compile(r"\s*(now|today|tomorrow|yesterday)(?![a-z])", re.IGNORECASE)
-_IN_ZONES = exp.FromTimeZone | exp.AtTimeZone  # to_utc_timestamp, from_utc_timestamp
+_IN_ZONES = (exp.FromTimeZone, exp.AtTimeZone)  # to_utc_timestamp, from_utc_timestamp
 _OF_TIMES = (
     exp.TsOrDsToDate, exp.TimeStrToTime, exp.TsOrDsAdd, exp.TsOrDsDiff, exp.DateAdd, exp.DateSub, exp.DateDiff,
     exp.MonthsBetween, exp.AddMonths, exp.LastDay, exp.NextDay, exp.DateTrunc, exp.TimestampTrunc, exp.TimestampDiff,
     exp.TimestampAdd, exp.Extract, exp.Year, exp.Quarter, exp.Month, exp.Week, exp.Day, exp.Hour, exp.Minute,
-    exp.Second, exp.UnixDate, exp.UnixSeconds, exp.UnixMillis, exp.UnixMicros, exp.TimeToStr, exp.FromTimeZone,
-    exp.AtTimeZone,
+    exp.Second, exp.UnixDate, exp.UnixSeconds, exp.UnixMillis, exp.UnixMicros, exp.TimeToStr, *_IN_ZONES,
 )  # fmt: skip
 _ORDERS = (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.Add, exp.Sub)  # of texts they mean nothing here
 _EQUALITIES = (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.NullSafeNEQ, exp.In)
@@ -84,7 +83,7 @@ def parse(sql: str) -> exp.Expr:
         name = tree.alias
         near = _near_keyword(sql, name)
         raise SqlFault(f"does not parse as one expression: `{name}` reads as a new name{near}")
-    if isinstance(tree, exp.Query) or not isinstance(tree, exp.Condition | exp.Interval | _IN_ZONES):
+    if isinstance(tree, exp.Query) or not isinstance(tree, (exp.Condition, exp.Interval, *_IN_ZONES)):
         raise SqlFault("is a statement, expected one expression over columns")
     try:
         return tree.transform(_positive)

@@ -26,10 +26,11 @@ from rfm_spark.lake import cause, damaged
 from rfm_spark.paths import is_elsewhere, without_scheme
 from rfm_spark.pipelines.published import Published
 from rfm_spark.pipelines.run_record import Run
-from rfm_spark.sources.columns import spelt
+from rfm_spark.sources.columns import doubling_quotes, spelt
 from rfm_spark.steps import audiences
 
 MANIFEST = "manifest.json"
+# a blank stays a blank
 _CSV = {"header": "true", "emptyValue": "", "ignoreLeadingWhiteSpace": "false", "ignoreTrailingWhiteSpace": "false"}
 
 
@@ -120,7 +121,7 @@ def _write(run: Run, campaign: Campaign, one: Export, rows: DataFrame) -> int:
     except OSError as error:
         raise EnvironmentFault(f"campaign {campaign.name}: {one.path} cannot be written: {error.strerror}") from None
     except PySparkException as error:  # the rows are there, so it is the writer's
-        if not options or cause(error, str(one.path)) is not None or damaged(error) is not None:
+        if not options or cause(error, str(one.path)) or damaged(error):
             raise
         raise InputError(
             f"campaign {campaign.name}: {one.path} cannot be written with the options {listed(options)}, expected such "
@@ -138,8 +139,8 @@ def _write_files(rows: DataFrame, one: Export, folder: Path, manifest: dict[str,
     for left in (aside, data):
         shutil.rmtree(left, ignore_errors=True)
     options = spelt(one.options)
-    if one.format == "csv":  # RFC 4180: a quote is doubled; and a blank stays a blank
-        options = {**_CSV, "escape": options.get("quote") or '"', **options}
+    if one.format == "csv":
+        options = {**_CSV, **doubling_quotes(options)}
     rows.coalesce(1).write.format(one.format).options(**options).save(str(aside))
     aside.mkdir(exist_ok=True)  # of no rows an engine may write nothing
     files = sorted(file for file in aside.iterdir() if file.is_file() and file.name[0] not in "._")

@@ -115,7 +115,7 @@ def _assigned(run: Run, earlier: Published, waves: list[tuple[Campaign, date]]) 
     for campaign, wave in waves:
         first = min(today, send_times.send_at(wave, "00:00", None, _EARLIEST_ZONE))
         stays = stays & ((drawn_by != campaign.name) | (F.col("send_at") < F.lit(first)))
-    gone = _drawn_before(earlier) - {campaign.name for campaign in run.config.campaigns}
+    gone = _drawn_before(earlier) - {GLOBAL_HOLDOUT, *(campaign.name for campaign in run.config.campaigns)}
     if gone:
         withdrawn = drawn_by.isin(sorted(gone)) & (F.col("send_at") >= F.lit(today))
         names = [row[0] for row in audience.filter(withdrawn).select(drawn_by).distinct().collect()]
@@ -129,10 +129,8 @@ def _assigned(run: Run, earlier: Published, waves: list[tuple[Campaign, date]]) 
 
 
 def _drawn_before(earlier: Published) -> set[str]:
-    """The campaigns that have been drawn by a complete run."""
-    return {name.removeprefix(DRAWN) for row in earlier.runs for name in row["counts"] if name.startswith(DRAWN)} - {
-        GLOBAL_HOLDOUT
-    }
+    """What complete runs have drawn: campaigns, and the study of all of them."""
+    return {name.removeprefix(DRAWN) for row in earlier.runs for name in row["counts"] if name.startswith(DRAWN)}
 
 
 def _contacts(run: Run, data: Ingested, assigned: DataFrame | None) -> DataFrame:

@@ -18,13 +18,13 @@ def told(done: Run | ConflictError | None) -> str:
         return str(done)
     outcomes = ("accepted", "quarantined", "exact_duplicates")
     parts = ", ".join(f"{total(done, name):,} {name.replace('_', ' ')}" for name in outcomes)
-    return f"{total(done, 'rows_read'):,} rows read: {parts}{_taken_out(done, '; {}')}"
+    return "; ".join([f"{total(done, 'rows_read'):,} rows read: {parts}", *_taken_out(done)])
 
 
-def _taken_out(done: Run, form: str) -> str:
+def _taken_out(done: Run) -> list[str]:
     """How many events of earlier runs went since their files do not hold them any more, if any."""
     n = done.counts.get("events.removed", 0)
-    return form.format(f"{n:,} events taken out, which their files do not hold any more") if n else ""
+    return [f"{n:,} events taken out, which their files do not hold any more"] if n else []
 
 
 def print_rows(out: Console, config: ProjectConfig, done: Run) -> None:
@@ -35,8 +35,8 @@ def print_rows(out: Console, config: ProjectConfig, done: Run) -> None:
         each = ", ".join(f"{reason} {n:,}" for reason, n in reasons(done.counts, name))
         if each:
             out.print(f"{name}, quarantined for: {each}")
-    if removed := _taken_out(done, "{}"):
-        out.print(removed)
+    for line in _taken_out(done):
+        out.print(line)
 
 
 def print_profiles(out: Console, config: ProjectConfig, done: Run) -> None:

@@ -83,6 +83,12 @@ def spelt(options: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def doubling_quotes(options: Mapping[str, str]) -> dict[str, str]:
+    """The options of CSV as RFC 4180 has it where they name no escape: a quote, whichever it is, is doubled."""
+    quote = next((value for name, value in options.items() if name.lower() == "quote"), "")
+    return {"escape": quote or '"', **options}
+
+
 def which_files(source: Source) -> dict[str, str]:
     """The reader's options about which files of its path are read."""
     return {name: value for name, value in options_of(source).items() if name.lower() in WHICH_FILES}

@@ -3,7 +3,7 @@
 Those leave NaN out: beside it in a file, the only other value of a column would be that of all rows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,9 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from rfm_spark.sources import parquet_files
 from rfm_spark.sources.text_files import each_file, one_task_a_file
-
-_BATCH_ROWS = 65_536
 
 
 def is_misread(path: str, options: Mapping[str, str]) -> bool:
@@ -46,12 +45,9 @@ def delta_frame(spark: SparkSession, path: str, options: Mapping[str, str], sche
 
 
 def _batches(schema: Any, options: Mapping[str, str], path: str) -> Iterator[Any]:
-    import pyarrow as pa
-
-    names: Sequence[str] = schema.names
-    for batch in _table(path, options).to_pyarrow_dataset().to_batches(columns=list(names), batch_size=_BATCH_ROWS):
-        arrays = [batch.column(field.name).cast(field.type, safe=False) for field in schema]
-        yield pa.RecordBatch.from_arrays(arrays, names=names)
+    rows = _table(path, options).to_pyarrow_dataset()
+    for batch in rows.to_batches(columns=schema.names, batch_size=parquet_files.BATCH_ROWS):
+        yield parquet_files.as_asked(batch, schema, path)
 
 
 def _table(path: str, options: Mapping[str, str]) -> Any:

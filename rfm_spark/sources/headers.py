@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 
 from rfm_spark.config.source import Source
 from rfm_spark.errors import InputError
-from rfm_spark.sources.columns import is_on
+from rfm_spark.sources.columns import doubling_quotes, is_on
 from rfm_spark.sources.messages import NoRows, no_rows, unreadable_file
 
 _CSV_DEFAULTS = {"header": "true", "multiLine": "true"}
@@ -19,9 +19,8 @@ _COMPRESSED = (".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 
 
 def csv_options(given: Mapping[str, str]) -> dict[str, str]:
-    """The given options over the defaults, which are RFC 4180's: a quote, whichever it is, is escaped by doubling."""
-    quote = next((value for name, value in given.items() if name.lower() == "quote"), "")
-    return {**_CSV_DEFAULTS, "escape": quote or '"', **given}
+    """The given options over the defaults, which are RFC 4180's."""
+    return {**_CSV_DEFAULTS, **doubling_quotes(given)}
 
 
 def by_header(

@@ -14,7 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from rfm_spark.sources.columns import FILE
 from rfm_spark.sources.text_files import each_file, located, one_task_a_file
 
-_BATCH_ROWS = 65_536
+BATCH_ROWS = 65_536
 
 
 def parquet_frame(spark: SparkSession, files: Sequence[str], schema: T.StructType) -> DataFrame:
@@ -89,14 +89,20 @@ def _plain(type_: Any) -> Any:
 
 
 def _batches(schema: Any, file: str) -> Iterator[Any]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     system, path = located(file)
     with system.open_input_file(path) as source:
-        for batch in pq.ParquetFile(source).iter_batches(_BATCH_ROWS):
-            have = {name.lower(): column for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-            have[FILE] = pa.repeat(pa.scalar(file), batch.num_rows)
-            nothing = pa.nulls(batch.num_rows)
-            arrays = [have.get(field.name.lower(), nothing).cast(field.type, safe=False) for field in schema]
-            yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
+        for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS):
+            yield as_asked(batch, schema, file)
+
+
+def as_asked(batch: Any, schema: Any, file: str) -> Any:
+    """The rows of a batch of a file, with the columns of a schema, `_file` too; one that it lacks is null."""
+    import pyarrow as pa
+
+    have = {name.lower(): column for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    have[FILE] = pa.repeat(pa.scalar(file), batch.num_rows)
+    nothing = pa.nulls(batch.num_rows)
+    arrays = [have.get(field.name.lower(), nothing).cast(field.type, safe=False) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, names=schema.names)

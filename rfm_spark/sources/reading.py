@@ -104,16 +104,13 @@ def load(
 
 
 def _load_table(spark: SparkSession, source: Source) -> DataFrame:
-    if source.format == "table":
-        frame = spark.read.options(**options_of(source)).table(str(source.table))
-    else:
-        path, options = str(source.path), options_of(source)
-        frame = spark.read.format("delta").options(**options).load(path)
-        schema = frame.schema  # over Connect the engine looks only now, and says in its words what is wrong
-        by_statistics = not engines.of(spark).delta_sql and not is_elsewhere(path)
-        if by_statistics and delta_tables.is_misread(path, options):
-            frame = delta_tables.delta_frame(spark, path, options, schema)
-    frame.schema  # noqa: B018 - over Connect it is asked for only now
+    path, options, is_table = str(source.path), options_of(source), source.format == "table"
+    reader = spark.read.options(**options)
+    frame = reader.table(str(source.table)) if is_table else reader.format("delta").load(path)
+    schema = frame.schema  # over Connect the engine looks only now, and says in its words what is wrong
+    by_statistics = not is_table and not engines.of(spark).delta_sql and not is_elsewhere(path)
+    if by_statistics and delta_tables.is_misread(path, options):
+        frame = delta_tables.delta_frame(spark, path, options, schema)
     return frame.withColumn(FILE, F.lit(None).cast("string"))
 
 

@@ -50,8 +50,8 @@ def touched(
     if unseen:
         is_late = F.col("ingested_run_id").isin(sorted(unseen)) & (day < F.lit(before[-1]))
         late = events.filter(is_late).select("customer_key")
-        flags = {"recompute": F.lit(True), "late": F.lit(True)}
-        moves = moves.unionByName(late.withColumns(flags), allowMissingColumns=True)
+        flagged = late.withColumns(dict.fromkeys(("recompute", "late"), F.lit(True)))
+        moves = moves.unionByName(flagged, allowMissingColumns=True)
     return moves.groupBy("customer_key").agg(
         *(F.max(name).alias(name) for name in ("recompute", "last_contact_date", "late")),
         *(F.sum(name).alias(name) for name in ("contacts", "engagements", "duration_seconds")),

@@ -12,11 +12,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 AS_OF = date(2012, 1, 1)
 HEAD = "id,date,amount\n"
 GOOD = HEAD + "A1,2011-01-02,5.00\n"
+SECRET = "Annie Example"  # in no message
 COLUMNS = {"source_customer_id": "id", "event_ts": "date", "amount": "amount"}
 NOTE = {"columns": COLUMNS | {"note": "note"}}
 ACTION = {"decision": "Write", "channel": "email", "message": "hello"}
@@ -315,3 +317,16 @@ LATER = {
     ),
     "changed/2.csv": f"id,date,amount,row\nA1,{DAY},6.00,1\n",
 }
+
+
+def fails(spark, folder: Path, sources: list[dict], kind: type[Exception], message: str, **sections) -> Exception:
+    """The error of a run that must fail: its class and exit code, one clear message, nothing written."""
+    from rfm_spark import Project
+
+    with pytest.raises(kind, match=f"(?s){message}") as caught:
+        Project.load(project_file(folder, sources, **sections)).run(spark, as_of=AS_OF, dry_run=True)
+    told = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert not any(word in told for word in (SECRET, "\tat ", "java.", "py4j", "SQLSTATE", "'Project", "JVM"))
+    assert not (folder / "lake").exists()
+    return caught.value

@@ -218,6 +218,25 @@ def test_a_lake_that_lost_a_table(spark, config, undisturbed, tmp_path):
     assert (said.code, "gone or damaged" in said.log) == (5, True)
 
 
+@pytest.mark.on_sail
+def test_a_file_that_goes_while_a_run_has_read_it_and_another_looks(spark, config, tmp_path):
+    """The other takes the first for dead, and its rows out: so the first is not published, as if they were there."""
+    folder = shutil.copytree(config.parent, tmp_path / "tiny")
+    own, lake = folder / config.name, str(tmp_path / "both")
+
+    def look_without_the_file():
+        (folder / "orders" / "summer.csv").unlink()
+        faults.project(own, lake).ingest(spark, as_of=FIRST)
+
+    with pytest.raises(ConflictError, match=r"taken out .* the rows of files.*run again"):
+        faults.project(own, lake, before={"quarantine": look_without_the_file}).ingest(spark, as_of=FIRST)
+    tiny = faults.project(own, lake)
+    assert statuses(spark, tiny) == ["complete", "conflict"]
+    found = tiny.read(spark, "events").select("source_file").distinct().collect()
+    assert [Path(row["source_file"]).name for row in found] == ["spring.csv"]
+    assert tiny.ingest(spark, as_of=FIRST).counts.get("events.removed", 0) == 0
+
+
 @pytest.mark.spark_only
 @pytest.mark.slow
 def test_a_driver_killed_for_real(spark, config, lake, undisturbed):
@@ -257,25 +276,6 @@ def snapshots(spark, tiny) -> dict[str, list[tuple]]:
         table: sorted(map(tuple, frame.select("snapshot_date", *others[table]).collect()), key=repr)
         for table, frame in read.items()
     }
-
-
-@pytest.mark.on_sail
-def test_a_file_that_goes_while_a_run_has_read_it_and_another_looks(spark, config, tmp_path):
-    """The other takes the first for dead, and its rows out: so the first is not published, as if they were there."""
-    folder = shutil.copytree(config.parent, tmp_path / "tiny")
-    own, lake = folder / config.name, str(tmp_path / "both")
-
-    def look_without_the_file():
-        (folder / "orders" / "summer.csv").unlink()
-        faults.project(own, lake).ingest(spark, as_of=FIRST)
-
-    with pytest.raises(ConflictError, match=r"taken out .* the rows of files.*run again"):
-        faults.project(own, lake, before={"quarantine": look_without_the_file}).ingest(spark, as_of=FIRST)
-    tiny = faults.project(own, lake)
-    assert statuses(spark, tiny) == ["complete", "conflict"]
-    found = tiny.read(spark, "events").select("source_file").distinct().collect()
-    assert [Path(row["source_file"]).name for row in found] == ["spring.csv"]
-    assert tiny.ingest(spark, as_of=FIRST).counts.get("events.removed", 0) == 0
 
 
 def but_for_the_feed(tables: dict[str, list[str]]) -> dict[str, list[str]]:

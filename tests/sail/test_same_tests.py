@@ -15,7 +15,8 @@ OTHERS = f"not {OF_MANY_RUNS} and not cluster"
 
 
 def test_steps_lake_and_bad_input():
-    run("tests/steps", *LAKE, "tests/e2e/test_bad_input.py", "-m", f"{OTHERS} and not slow")
+    bad_input = [f"tests/e2e/test_{name}.py" for name in ("bad_input", "differing_types")]
+    run("tests/steps", *LAKE, *bad_input, "-m", f"{OTHERS} and not slow")
 
 
 def test_whole_jobs():

@@ -37,7 +37,9 @@ def text(frame: DataFrame, name: str) -> Column:
     data_type = frame.schema[name].dataType
     written = trimmed(as_text(frame, F.col(name), data_type))
     is_told = written != ""
-    return F.when(is_told & ~F.isnan(name) if isinstance(data_type, T.FloatType | T.DoubleType) else is_told, written)
+    if isinstance(data_type, T.FloatType | T.DoubleType):
+        is_told &= ~F.isnan(name)
+    return F.when(is_told, written)
 
 
 def with_ids(parsed: DataFrame, source: Source) -> DataFrame:
